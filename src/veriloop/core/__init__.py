@@ -1,0 +1,1 @@
+"""The types that cross layers: messages, traces, verdicts, metrics, errors. Pydantic and stdlib only."""

@@ -1,0 +1,88 @@
+"""What a domain is, and the ordinary way to make one from a toolkit class."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from veriloop.domains.clause import Clause
+from veriloop.domains.database import Database, Row
+from veriloop.domains.session import Session, ToolkitSession
+from veriloop.domains.source import Source
+from veriloop.domains.task import Initial
+from veriloop.domains.tool import Tool, collect_tools
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A person who may call: the values they know from the start, by kind (email -> "ada@post.example")."""
+
+    key: str
+    name: str
+    known: dict[str, Any]
+
+
+class Domain(Protocol):
+    """Tools of both seats over databases under a policy."""
+
+    name: str
+    policy: str
+    tools: dict[str, Tool]
+    clauses: tuple[Clause, ...]
+    kinds: dict[str, Source]
+    """How values of a kind are called and said when a user knows them (identity facts, references)."""
+
+    def database(self, split: str, index: int) -> str:
+        """Return the id of a database: splits `train` and `test` share none, or none of their callers."""
+        ...
+
+    def callers(self, database: str, split: str) -> Sequence[Caller]:
+        """Return the people of a database that tasks of a split may be about, in a stable order."""
+        ...
+
+    def open(self, initial: Initial) -> Session:
+        """Open a fresh session; raises InputError for an unknown database."""
+        ...
+
+
+@dataclass(frozen=True)
+class ToolkitDomain:
+    """A domain from a toolkit class whose constructor takes its database.
+
+    load: database id -> base tables, cached by the caller. A database id is `SPLIT-INDEX`.
+    """
+
+    name: str
+    policy: str
+    toolkit: type
+    database_type: type[Database]
+    load: Callable[[str], Mapping[str, Mapping[str, Row]]]
+    find_callers: Callable[[Database], Sequence[Caller]]
+    clauses: tuple[Clause, ...]
+    kinds: dict[str, Source] = field(default_factory=dict)
+    tools: dict[str, Tool] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Read the tools off the toolkit, which checks their hints and docstrings."""
+        object.__setattr__(self, "tools", collect_tools(self.toolkit))
+
+    def database(self, split: str, index: int) -> str:
+        """Return the id of the split's database number `index`."""
+        return f"{split}-{index}"
+
+    def callers(self, database: str, split: str) -> Sequence[Caller]:
+        """Return everyone in the database; splits never share one."""
+        return self.find_callers(self.database_type(self.load(database)))
+
+    def open(self, initial: Initial) -> Session:
+        """Open a session and make the initial calls."""
+        session = ToolkitSession(
+            initial.database, self.database_type(self.load(initial.database)), self.toolkit, self.tools
+        )
+        return run_initial(session, initial)
+
+
+def run_initial(session: Session, initial: Initial) -> Session:
+    """Make a task's initial calls on a fresh session."""
+    for step in initial.calls:
+        session.call(step.seat, step.call)
+    return session

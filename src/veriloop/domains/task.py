@@ -1,0 +1,99 @@
+"""Tasks: what the user wants, what a right end state is, and where the task came from."""
+
+from functools import cached_property
+from typing import Literal
+
+from pydantic import JsonValue
+
+from veriloop.core.base import Frozen, content_hash
+from veriloop.core.message import Seat, ToolCall
+
+TASK_VERSION = 1
+
+
+class SeatCall(Frozen):
+    """A tool call with the seat that makes it."""
+
+    seat: Seat
+    call: ToolCall
+
+
+class Initial(Frozen):
+    """Where a dialogue starts: a database by id, calls made on it before anyone speaks, a ticket the agent reads."""
+
+    database: str
+    calls: tuple[SeatCall, ...] = ()
+    ticket: str | None = None
+
+
+class Fact(Frozen):
+    """Something the user can tell: how it is called, how it is said, and the value behind it."""
+
+    label: str
+    text: str
+    value: JsonValue
+    kind: str = ""
+
+
+class Request(Frozen):
+    """One thing the user wants: the wording of the wish and the facts that fix it."""
+
+    topic: str
+    facts: tuple[Fact, ...] = ()
+
+
+class UserScenario(Frozen):
+    """Everything the user's seat knows (the fields of tau2's user scenario, with the facts kept apart).
+
+    identity: what the user can say about who they are. instruction texts are rendered from requests and identity.
+    """
+
+    persona: str
+    reason_for_call: str
+    known_info: str
+    unknown_info: str
+    task_instructions: str
+    identity: tuple[Fact, ...] = ()
+    requests: tuple[Request, ...] = ()
+
+
+class Tags(Frozen):
+    """What a task exercises: tools it calls, clauses it meets, whether nothing may be written, how hard it is."""
+
+    tools: tuple[str, ...] = ()
+    clauses: tuple[str, ...] = ()
+    no_write: bool = False
+    tier: Literal["single", "compound", "refusal", "partial"] = "single"
+
+
+class Provenance(Frozen):
+    """Where a task came from: plan id, evolution round, seed and item number."""
+
+    plan: str = ""
+    round: int = 0
+    seed: int = 0
+    item: int = 0
+
+
+class Task(Frozen):
+    """One task; `id` is the hash of everything but version and provenance.
+
+    gold: calls of both seats, in order, that lead to the right end state; reads included. told: values that the user
+    must hear before the end (normalised by the checker). refused: clause ids that demand the refusal of a request.
+    """
+
+    version: int = TASK_VERSION
+    domain: str
+    initial: Initial
+    user: UserScenario
+    gold: tuple[SeatCall, ...]
+    told: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    checker: str = ""
+    tags: Tags = Tags()
+    provenance: Provenance = Provenance()
+
+    @cached_property
+    def id(self) -> str:
+        """Content hash: equal tasks have equal ids, whatever made them."""
+        return content_hash(self.model_dump(mode="json", exclude={"version", "provenance"}))

@@ -1,0 +1,1 @@
+"""Dialogues: the episode, the players in its seats, and the drivers that run many. Produces traces, never scores."""

@@ -1,0 +1,141 @@
+"""The dialogue as a state machine without input or output: ask what is pending, feed the answer, take the trace."""
+
+from dataclasses import dataclass
+
+from veriloop.core.message import Message, Seat, Turn
+from veriloop.core.trace import StopReason, Trace
+from veriloop.domains.domain import Domain
+from veriloop.domains.session import Session
+from veriloop.domains.task import Task, UserScenario
+from veriloop.domains.tool import Tool
+from veriloop.rollout.player import View
+
+GREETING = "Hi! How can I help you today?"
+STOP_TOKENS = {
+    "###STOP###": StopReason.USER_STOP,
+    "###TRANSFER###": StopReason.TRANSFER,
+    "###OUT-OF-SCOPE###": StopReason.OUT_OF_SCOPE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a dialogue is cut: turns of both seats together, refused tool calls."""
+
+    turns: int = 60
+    errors: int = 8
+
+
+class Episode:
+    """One dialogue on a live session. The agent greets, then user and agent alternate; tool calls keep the turn."""
+
+    def __init__(
+        self,
+        domain: Domain,
+        task: Task,
+        *,
+        seed: int = 0,
+        limits: Limits | None = None,
+        names: dict[Seat, str] | None = None,
+    ) -> None:
+        self._domain, self._task, self._seed = domain, task, seed
+        self._limits = limits or Limits()
+        self._names: dict[Seat, str] = names or {}
+        self._session: Session = domain.open(task.initial)
+        self._turns: list[Turn] = [Turn(seat="agent", content=GREETING)]
+        self._next: Seat = "user"
+        self._errors = 0
+        self._stop: StopReason | None = None
+        self._error: str | None = None
+        self._system: dict[Seat, str] = {
+            "agent": _agent_system(domain.policy, task.initial.ticket),
+            "user": render_scenario(task.user),
+        }
+
+    def pending(self) -> View | None:
+        """Return the view of the seat whose turn it is, or None when the dialogue is over."""
+        if self._stop:
+            return None
+        seat = self._next
+        return View(
+            key=f"{self._task.id}/{self._seed}",
+            task_id=self._task.id,
+            seat=seat,
+            system=self._system[seat],
+            tools=seat_tools(self._domain, seat),
+            turns=visible_turns(self._turns, seat),
+            seed=self._seed,
+            scenario=self._task.user if seat == "user" else None,
+        )
+
+    def feed(self, message: Message) -> None:
+        """Take the pending seat's answer, run its tool calls, and decide who is next."""
+        if self._stop:
+            raise RuntimeError("the dialogue is over; look at pending() before feed()")
+        seat = self._next
+        results = tuple(self._session.call(seat, call) for call in message.tool_calls)
+        self._turns.append(Turn(**dict(message), seat=seat, results=results))
+        self._errors += sum(result.error for result in results)
+        if not message.tool_calls:
+            self._next = "user" if seat == "agent" else "agent"
+        self._stop = self._find_stop(seat, message)
+
+    def fail(self, error: str, stop: StopReason = StopReason.PLAYER_ERROR) -> None:
+        """End the dialogue because a player could not answer."""
+        self._stop, self._error = stop, error
+
+    def trace(self) -> Trace:
+        """Return the finished dialogue."""
+        if self._stop is None:
+            raise RuntimeError("the dialogue is not over yet")
+        return Trace(
+            domain=self._domain.name,
+            task_id=self._task.id,
+            players=self._names,
+            seed=self._seed,
+            turns=tuple(self._turns),
+            changes=self._session.changes(),
+            digest=self._session.digest(),
+            stop=self._stop,
+            error=self._error,
+        )
+
+    def _find_stop(self, seat: Seat, message: Message) -> StopReason | None:
+        if message.malformed:
+            self._error = f"{seat}: {message.malformed}"
+            return StopReason.MALFORMED
+        if seat == "user" and not message.tool_calls:
+            for token, reason in STOP_TOKENS.items():
+                if token in message.content:
+                    return reason
+        if self._errors >= self._limits.errors:
+            return StopReason.MAX_ERRORS
+        if len(self._turns) >= self._limits.turns:
+            return StopReason.MAX_TURNS
+        return None
+
+
+def seat_tools(domain: Domain, seat: Seat) -> tuple[Tool, ...]:
+    """Return the tools that a seat owns."""
+    return tuple(tool for tool in domain.tools.values() if tool.seat == seat)
+
+
+def visible_turns(turns: list[Turn], seat: Seat) -> tuple[Turn, ...]:
+    """Return the turns a seat sees: all of its own, and what the other seat said aloud."""
+    return tuple(turn for turn in turns if turn.seat == seat or turn.spoken)
+
+
+def render_scenario(user: UserScenario) -> str:
+    """Return the user's instruction as one text."""
+    parts = {
+        "Persona": user.persona,
+        "Reason for call": user.reason_for_call,
+        "Known info": user.known_info,
+        "Unknown info": user.unknown_info,
+        "Task instructions": user.task_instructions,
+    }
+    return "\n".join(f"{title}: {text}" for title, text in parts.items() if text)
+
+
+def _agent_system(policy: str, ticket: str | None) -> str:
+    return policy if ticket is None else f"{policy}\n\nTicket: {ticket}"
