@@ -4,12 +4,12 @@ The system checks that things exist; it does not check the policy. That is the a
 """
 
 import random
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 from veriloop.core.base import derive_seed
 from veriloop.core.errors import ToolError
 from veriloop.domains.parcel.rows import Claim, Customer, Day, Parcel, ParcelDatabase
-from veriloop.domains.parcel.world import coin_name, coin_phone, coin_street
+from veriloop.domains.parcel.world import DAYS, coin_name, coin_phone, coin_street
 from veriloop.domains.source import Scope, Source, Yield, choice, ref
 from veriloop.domains.tool import tool
 
@@ -29,7 +29,7 @@ def _sample(kind: str, make: Any) -> Any:
     return values
 
 
-DAY = choice("day", lambda scope: _days_of(scope), "delivery day")
+DAY = choice("day", DAYS, "delivery day")
 STREET = choice("street", _sample("street", coin_street), "new address", free=True)
 NEIGHBOUR = choice("neighbour", _sample("neighbour", coin_name), "neighbour's name", free=True)
 NEW_PHONE = choice("new_phone", _sample("new_phone", coin_phone), "new phone number", free=True)
@@ -37,12 +37,6 @@ HOLD_DAYS = choice("days", (2, 3, 4, 5, 6, 7, 8, 9, 10, 12), "number of days", s
 LOCKER = ref("locker_id", "locker", say=lambda value, scope: str(scope.pool["locker_id"][value]["name"]))
 
 KINDS: dict[str, Source] = {source.kind: source for source in (EMAIL, PHONE, TRACKING)}
-
-
-def _days_of(scope: Scope) -> list[str]:
-    db = cast(ParcelDatabase, scope.state)
-    parcel = db.parcels.get(scope.arguments.get("tracking", ""))
-    return list(_area_of(db, parcel).days) if parcel else []
 
 
 def _area_of(db: ParcelDatabase, parcel: Parcel) -> Any:
@@ -132,14 +126,15 @@ class ParcelDesk:
             "pick a new delivery day for a parcel",
         ),
     )
-    def reschedule_delivery(self, tracking: Annotated[str, TRACKING], day: Annotated[Day, DAY]) -> Parcel:
+    def reschedule_delivery(self, tracking: Annotated[str, TRACKING], day: Annotated[Day, DAY]) -> dict[str, Any]:
         """Deliver a parcel on another day.
 
         Args:
             tracking: tracking number
             day: day of the week
         """
-        return self.db.parcels.update(tracking, day=day)
+        self.db.parcels.update(tracking, day=day)
+        return {"tracking": tracking, "day": day}
 
     @tool(
         "write",
@@ -152,7 +147,7 @@ class ParcelDesk:
     )
     def redirect_to_locker(
         self, tracking: Annotated[str, TRACKING], locker_id: Annotated[str, LOCKER]
-    ) -> Parcel:
+    ) -> dict[str, Any]:
         """Send a parcel to a locker, which takes one compartment.
 
         Args:
@@ -162,9 +157,9 @@ class ParcelDesk:
         locker = self.db.lockers[locker_id]
         if locker.free < 1:
             raise ToolError(f"locker {locker_id!r} has no free compartment")
-        parcel = self.db.parcels.update(tracking, drop_off=locker_id)
+        self.db.parcels.update(tracking, drop_off=locker_id)
         self.db.lockers.update(locker_id, free=locker.free - 1)
-        return parcel
+        return {"tracking": tracking, "locker_id": locker_id}
 
     @tool(
         "write",
@@ -177,14 +172,15 @@ class ParcelDesk:
     )
     def leave_with_neighbour(
         self, tracking: Annotated[str, TRACKING], neighbour: Annotated[str, NEIGHBOUR]
-    ) -> Parcel:
+    ) -> dict[str, Any]:
         """Leave a parcel with a named neighbour.
 
         Args:
             tracking: tracking number
             neighbour: the neighbour's full name
         """
-        return self.db.parcels.update(tracking, drop_off=neighbour)
+        self.db.parcels.update(tracking, drop_off=neighbour)
+        return {"tracking": tracking, "neighbour": neighbour}
 
     @tool(
         "write",
@@ -195,14 +191,15 @@ class ParcelDesk:
             "have a parcel go to a new address",
         ),
     )
-    def change_address(self, tracking: Annotated[str, TRACKING], street: Annotated[str, STREET]) -> Parcel:
+    def change_address(self, tracking: Annotated[str, TRACKING], street: Annotated[str, STREET]) -> dict[str, Any]:
         """Deliver a parcel to another street and house number.
 
         Args:
             tracking: tracking number
             street: street and house number
         """
-        return self.db.parcels.update(tracking, street=street)
+        self.db.parcels.update(tracking, street=street)
+        return {"tracking": tracking, "street": street}
 
     @tool(
         "write",
@@ -213,14 +210,15 @@ class ParcelDesk:
             "put a hold on a parcel",
         ),
     )
-    def hold_parcel(self, tracking: Annotated[str, TRACKING], days: Annotated[int, HOLD_DAYS]) -> Parcel:
+    def hold_parcel(self, tracking: Annotated[str, TRACKING], days: Annotated[int, HOLD_DAYS]) -> dict[str, Any]:
         """Keep a parcel at the depot for some days.
 
         Args:
             tracking: tracking number
             days: number of days
         """
-        return self.db.parcels.update(tracking, hold_days=days)
+        self.db.parcels.update(tracking, hold_days=days)
+        return {"tracking": tracking, "hold_days": days}
 
     @tool(
         "write",
@@ -231,13 +229,14 @@ class ParcelDesk:
             "return a parcel i do not want",
         ),
     )
-    def return_to_sender(self, tracking: Annotated[str, TRACKING]) -> Parcel:
+    def return_to_sender(self, tracking: Annotated[str, TRACKING]) -> dict[str, Any]:
         """Send a parcel back.
 
         Args:
             tracking: tracking number
         """
-        return self.db.parcels.update(tracking, status="returned")
+        self.db.parcels.update(tracking, status="returned")
+        return {"tracking": tracking, "status": "returned"}
 
     @tool(
         "write",
@@ -284,13 +283,14 @@ class ParcelDesk:
             "be refunded for late express delivery",
         ),
     )
-    def refund_express_fee(self, tracking: Annotated[str, TRACKING]) -> Parcel:
+    def refund_express_fee(self, tracking: Annotated[str, TRACKING]) -> dict[str, Any]:
         """Pay the express fee of a parcel back.
 
         Args:
             tracking: tracking number
         """
-        return self.db.parcels.update(tracking, fee_refunded=True)
+        self.db.parcels.update(tracking, fee_refunded=True)
+        return {"tracking": tracking, "fee_refunded": True}
 
     @tool(
         "write",
@@ -303,14 +303,15 @@ class ParcelDesk:
     )
     def update_phone(
         self, customer_id: Annotated[str, CUSTOMER], phone: Annotated[str, NEW_PHONE]
-    ) -> Customer:
+    ) -> dict[str, Any]:
         """Set the phone number of an account.
 
         Args:
             customer_id: the customer's number
             phone: the new phone number
         """
-        return self.db.customers.update(customer_id, phone=phone)
+        self.db.customers.update(customer_id, phone=phone)
+        return {"customer_id": customer_id, "phone": phone}
 
     @tool("generic")
     def transfer_to_human(self, reason: str) -> str:

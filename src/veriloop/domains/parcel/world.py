@@ -8,9 +8,9 @@ from typing import Any
 from veriloop.core.base import derive_seed
 from veriloop.core.errors import InputError
 from veriloop.domains.database import Row
-from veriloop.domains.parcel.rows import App, Area, Claim, Customer, Locker, Parcel
+from veriloop.domains.parcel.rows import App, Area, Claim, Customer, Day, Locker, Parcel
 
-DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
+DAYS: tuple[Day, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 _STATUSES = ("registered", "in_transit", "at_depot", "out_for_delivery", "delivered", "returned")
 _ONSETS = ("b", "d", "f", "g", "h", "j", "k", "l", "m", "n", "p", "r", "s", "t", "v", "w", "br", "dr", "st", "tr")
 _VOWELS = ("a", "e", "i", "o", "u", "ia", "ei")
@@ -65,7 +65,7 @@ def _draw_codes(rng: random.Random, prefix: str, digits: int, count: int) -> lis
     return [f"{prefix}{number}" for number in numbers]
 
 
-def _some_days(rng: random.Random) -> tuple[Any, ...]:
+def _some_days(rng: random.Random) -> tuple[Day, ...]:
     chosen = set(rng.sample(DAYS, 4))
     return tuple(day for day in DAYS if day in chosen)
 

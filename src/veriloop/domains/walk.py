@@ -1,0 +1,155 @@
+"""Exploring a live session: which values can be read from what a caller knows, and by which calls."""
+
+import itertools
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from veriloop.core.message import ToolCall
+from veriloop.domains.domain import Caller, Domain
+from veriloop.domains.session import Session, parse_content
+from veriloop.domains.source import Pool, Scope, harvest
+from veriloop.domains.tool import Tool
+
+READS_PER_TOOL = 12
+"""Calls of one read tool per walk; a caller with more parcels than that is known well enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A read call that was made and what it returned."""
+
+    call: ToolCall
+    content: str
+
+
+@dataclass(slots=True)
+class Walk:
+    """What a session shows to someone who starts from a caller's knowledge.
+
+    origins: (kind, value) -> positions in `reads` of calls that returned the value; none for known values.
+    """
+
+    domain: Domain
+    caller: Caller
+    pool: Pool = field(default_factory=dict)
+    reads: list[Read] = field(default_factory=list)
+    origins: dict[tuple[str, Any], list[int]] = field(default_factory=dict)
+
+    def scope(self, session: Session, arguments: dict[str, Any] | None = None) -> Scope:
+        """Return the scope in which arguments are chosen on `session`."""
+        return Scope(session.state, self.pool, arguments or {}, self.caller.known)
+
+    def history(self) -> list[tuple[ToolCall, str]]:
+        """Return the reads as clauses expect them."""
+        return [(read.call, read.content) for read in self.reads]
+
+    def roots(self, position: int) -> frozenset[str]:
+        """Return the kinds of known values that a read rests on, itself and what it was reached by."""
+        return _roots(self, position, frozenset())
+
+    def chain(self, tool: Tool, arguments: dict[str, Any], allowed: frozenset[str]) -> list[int]:
+        """Return the reads, in order, by which the arguments of a call are found from known values of allowed kinds."""
+        found: dict[int, None] = {}
+        for kind, value in pooled_values(tool, arguments):
+            self._reach(kind, value, allowed, found)
+        return sorted(found)
+
+    def _reach(self, kind: str, value: Any, allowed: frozenset[str], found: dict[int, None]) -> None:
+        if value in self.caller.known.values() or not self.origins.get((kind, value)):
+            return
+        origins = self.origins[kind, value]
+        position = next((p for p in origins if self.roots(p) <= allowed), origins[0])
+        if position in found:
+            return
+        found[position] = None
+        call = self.reads[position].call
+        for inner, needed in pooled_values(self.domain.tools[call.name], call.arguments):
+            self._reach(inner, needed, allowed, found)
+
+
+def explore(domain: Domain, session: Session, caller: Caller, rng: random.Random) -> Walk:
+    """Call every read tool that the caller's knowledge opens, again and again until nothing new comes up."""
+    walk = Walk(domain, caller)
+    for kind, value in caller.known.items():
+        walk.pool.setdefault(kind, {})[value] = {}
+    tools = [tool for tool in domain.tools.values() if tool.kind == "read" and tool.seat == "agent"]
+    rng.shuffle(tools)
+    done: set[tuple[str, str]] = set()
+    grown = True
+    while grown:
+        grown = any([_call_all(walk, session, tool, done) for tool in tools])
+    return walk
+
+
+def pooled_values(tool: Tool, arguments: dict[str, Any]) -> Iterable[tuple[str, Any]]:
+    """Return (kind, value) for each argument, the elements of lists one by one."""
+    for name, value in arguments.items():
+        if source := tool.sources.get(name):
+            for item in value if isinstance(value, list) else [value]:
+                yield source.kind, item
+
+
+def draft_arguments(tool: Tool, walk: Walk, session: Session, rng: random.Random) -> dict[str, Any] | None:
+    """Return one random choice of a tool's arguments, or None when some parameter has no candidate."""
+    arguments: dict[str, Any] = {}
+    for name in tool.parameters["properties"]:
+        source = tool.sources.get(name)
+        if source is None:
+            if name in tool.parameters.get("required", ()):
+                return None
+            continue
+        candidates = source.candidates(walk.scope(session, dict(arguments)))
+        if not candidates:
+            return None
+        arguments[name] = rng.choice(candidates)
+    return arguments
+
+
+def _call_all(walk: Walk, session: Session, tool: Tool, done: set[tuple[str, str]]) -> bool:
+    """Call one tool with every combination of pooled arguments not tried yet; True when some call was made."""
+    made = False
+    for arguments in _combinations(tool, walk, session):
+        key = (tool.name, repr(sorted(arguments.items())))
+        if key in done or sum(name == tool.name for name, _ in done) >= READS_PER_TOOL:
+            continue
+        done.add(key)
+        made = True
+        _read(walk, session, tool, arguments)
+    return made
+
+
+def _combinations(tool: Tool, walk: Walk, session: Session) -> list[dict[str, Any]]:
+    names = [name for name in tool.parameters["properties"] if name in tool.sources]
+    if any(name not in tool.sources for name in tool.parameters.get("required", ())):
+        return []
+    options = [tool.sources[name].candidates(walk.scope(session)) for name in names]
+    product = itertools.islice(itertools.product(*options), READS_PER_TOOL)
+    return [dict(zip(names, values, strict=True)) for values in product]
+
+
+def _read(walk: Walk, session: Session, tool: Tool, arguments: dict[str, Any]) -> None:
+    call = ToolCall(id=f"read_{len(walk.reads)}", name=tool.name, arguments=arguments)
+    result = session.call("agent", call)
+    if result.error:
+        return
+    position = len(walk.reads)
+    walk.reads.append(Read(call, result.content))
+    parsed = parse_content(result.content)
+    for entry in tool.yields:
+        for value, row in harvest(entry.at, parsed):
+            walk.pool.setdefault(entry.kind, {}).setdefault(value, {}).update(row)
+            walk.origins.setdefault((entry.kind, value), []).append(position)
+
+
+def _roots(walk: Walk, position: int, seen: frozenset[int]) -> frozenset[str]:
+    call = walk.reads[position].call
+    found: set[str] = set()
+    for kind, value in pooled_values(walk.domain.tools[call.name], call.arguments):
+        origins: Sequence[int] = [p for p in walk.origins.get((kind, value), ()) if p not in seen and p < position]
+        if walk.caller.known.get(kind) == value:
+            found.add(kind)
+        elif origins:
+            found |= _roots(walk, origins[0], seen | {position})
+    return frozenset(found)
