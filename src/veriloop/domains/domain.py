@@ -14,11 +14,16 @@ from veriloop.domains.tool import Tool, collect_tools
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A person who may call: the values they know from the start, by kind (email -> "ada@post.example")."""
+    """A person who may call.
+
+    known: what they can say of themselves, by kind (email -> "ada@post.example"). heard: values of other people that
+    they have come upon, which they may ask about but must not get changed.
+    """
 
     key: str
     name: str
     known: dict[str, Any]
+    heard: dict[str, Any] = field(default_factory=dict)
 
 
 class Domain(Protocol):

@@ -2,7 +2,7 @@
 
 import itertools
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,34 +45,45 @@ class Walk:
         """Return the reads as clauses expect them."""
         return [(read.call, read.content) for read in self.reads]
 
-    def roots(self, position: int) -> frozenset[str]:
-        """Return the kinds of known values that a read rests on, itself and what it was reached by."""
-        return _roots(self, position, frozenset())
+    def opening_reads(self) -> list[int]:
+        """Return the reads that need nothing but what the caller knows of themselves, by which they are identified."""
+        return [position for position in range(len(self.reads)) if self.known_kinds(position) is not None]
 
-    def chain(self, tool: Tool, arguments: dict[str, Any], allowed: frozenset[str]) -> list[int]:
-        """Return the reads, in order, by which the arguments of a call are found from known values of allowed kinds."""
-        found: dict[int, None] = {}
-        for kind, value in pooled_values(tool, arguments):
-            self._reach(kind, value, allowed, found)
-        return sorted(found)
+    def known_kinds(self, position: int) -> frozenset[str] | None:
+        """Return the kinds of known values a read was called with, or None when some argument was read before."""
+        call = self.reads[position].call
+        pairs = list(pooled_values(self.domain.tools[call.name], call.arguments))
+        if not pairs or any(self.caller.known.get(kind) != value for kind, value in pairs):
+            return None
+        return frozenset(kind for kind, _ in pairs)
 
-    def _reach(self, kind: str, value: Any, allowed: frozenset[str], found: dict[int, None]) -> None:
-        if value in self.caller.known.values() or not self.origins.get((kind, value)):
+    def chain(self, pairs: Iterable[tuple[str, Any]], start: int, told: frozenset[Any]) -> list[int]:
+        """Return the reads, in order, by which (kind, value) pairs are found from the read `start` and told values."""
+        found: dict[int, None] = {start: None}
+        for kind, value in pairs:
+            self._reach(kind, value, told, found)
+        return sorted(found, key=lambda position: (position != start, position))
+
+    def _reach(self, kind: str, value: Any, told: frozenset[Any], found: dict[int, None]) -> None:
+        origins = self.origins.get((kind, value), [])
+        if value in told or not origins or any(position in found for position in origins):
             return
-        origins = self.origins[kind, value]
-        position = next((p for p in origins if self.roots(p) <= allowed), origins[0])
-        if position in found:
-            return
+        position = min(origins, key=lambda origin: self._depth(origin, told))
         found[position] = None
         call = self.reads[position].call
         for inner, needed in pooled_values(self.domain.tools[call.name], call.arguments):
-            self._reach(inner, needed, allowed, found)
+            self._reach(inner, needed, told, found)
+
+    def _depth(self, position: int, told: frozenset[Any]) -> tuple[int, int]:
+        """Order origins of a value: reads of told values first, then the earliest."""
+        call = self.reads[position].call
+        return (0 if all(v in told for _, v in pooled_values(self.domain.tools[call.name], call.arguments)) else 1, position)
 
 
 def explore(domain: Domain, session: Session, caller: Caller, rng: random.Random) -> Walk:
     """Call every read tool that the caller's knowledge opens, again and again until nothing new comes up."""
     walk = Walk(domain, caller)
-    for kind, value in caller.known.items():
+    for kind, value in [*caller.known.items(), *caller.heard.items()]:
         walk.pool.setdefault(kind, {})[value] = {}
     tools = [tool for tool in domain.tools.values() if tool.kind == "read" and tool.seat == "agent"]
     rng.shuffle(tools)
@@ -141,15 +152,3 @@ def _read(walk: Walk, session: Session, tool: Tool, arguments: dict[str, Any]) -
         for value, row in harvest(entry.at, parsed):
             walk.pool.setdefault(entry.kind, {}).setdefault(value, {}).update(row)
             walk.origins.setdefault((entry.kind, value), []).append(position)
-
-
-def _roots(walk: Walk, position: int, seen: frozenset[int]) -> frozenset[str]:
-    call = walk.reads[position].call
-    found: set[str] = set()
-    for kind, value in pooled_values(walk.domain.tools[call.name], call.arguments):
-        origins: Sequence[int] = [p for p in walk.origins.get((kind, value), ()) if p not in seen and p < position]
-        if walk.caller.known.get(kind) == value:
-            found.add(kind)
-        elif origins:
-            found |= _roots(walk, origins[0], seen | {position})
-    return frozenset(found)

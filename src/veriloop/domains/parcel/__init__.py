@@ -30,9 +30,9 @@ def find_callers(db: Database) -> list[Caller]:
     parcels = list(db.parcels)
     callers = []
     for position, customer in enumerate(db.customers):
-        known = {"email": customer.email, "phone": customer.phone}
+        known, heard = {"email": customer.email, "phone": customer.phone}, dict[str, str]()
         foreign = parcels[position * 3 % len(parcels)]
         if position % 4 == 0 and foreign.customer_id != customer.customer_id:
-            known["tracking"] = foreign.tracking
-        callers.append(Caller(customer.customer_id, customer.name, known))
+            heard["tracking"] = foreign.tracking
+        callers.append(Caller(customer.customer_id, customer.name, known, heard))
     return callers

@@ -121,7 +121,7 @@ class ParcelDesk:
         "write",
         topics=(
             "have a parcel delivered on another day",
-            "get my parcel brought on a different day",
+            "get a parcel brought on a different day",
             "reschedule a delivery",
             "pick a new delivery day for a parcel",
         ),
@@ -140,7 +140,7 @@ class ParcelDesk:
         "write",
         topics=(
             "have a parcel sent to a locker",
-            "redirect my parcel to a parcel locker",
+            "redirect a parcel to a parcel locker",
             "collect a parcel from a locker instead",
             "move a delivery to one of the lockers",
         ),
@@ -165,9 +165,9 @@ class ParcelDesk:
         "write",
         topics=(
             "have a parcel left with a neighbour",
-            "let my neighbour take a parcel",
+            "let a neighbour take a parcel",
             "get a delivery handed to a neighbour",
-            "ask you to give my parcel to the neighbour",
+            "get a parcel to a neighbour",
         ),
     )
     def leave_with_neighbour(
@@ -187,7 +187,7 @@ class ParcelDesk:
         topics=(
             "change the address of a parcel",
             "send a parcel to another address",
-            "correct the delivery address of my parcel",
+            "correct the delivery address of a parcel",
             "have a parcel go to a new address",
         ),
     )
@@ -205,8 +205,8 @@ class ParcelDesk:
         "write",
         topics=(
             "have a parcel kept at the depot",
-            "ask the depot to hold my parcel",
-            "keep a parcel at the depot while i am away",
+            "ask the depot to hold a parcel",
+            "keep a parcel at the depot for some time",
             "put a hold on a parcel",
         ),
     )
@@ -226,7 +226,7 @@ class ParcelDesk:
             "send a parcel back to the sender",
             "have a parcel returned to sender",
             "refuse a parcel and send it back",
-            "return a parcel i do not want",
+            "return an unwanted parcel",
         ),
     )
     def return_to_sender(self, tracking: Annotated[str, TRACKING]) -> dict[str, Any]:
@@ -243,7 +243,7 @@ class ParcelDesk:
         topics=(
             "report a damaged parcel",
             "file a damage claim",
-            "make a claim because my parcel arrived broken",
+            "make a claim because a parcel arrived broken",
             "claim for a parcel that came damaged",
         ),
     )
@@ -261,7 +261,7 @@ class ParcelDesk:
         topics=(
             "report a lost parcel",
             "file a loss claim",
-            "make a claim because my parcel never came",
+            "make a claim because a parcel never came",
             "claim for a parcel that got lost",
         ),
     )
@@ -295,10 +295,10 @@ class ParcelDesk:
     @tool(
         "write",
         topics=(
-            "change the phone number on my account",
-            "update my phone number",
+            "change the phone number on the account",
+            "update the phone number",
             "put a new phone number on the account",
-            "replace the phone number you have for me",
+            "replace the old phone number of the account",
         ),
     )
     def update_phone(

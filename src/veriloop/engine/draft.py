@@ -1,0 +1,129 @@
+"""Drafting what a task asks for: writes that the clauses allow, with the user's own steps, or writes they forbid."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from veriloop.core.message import ToolCall
+from veriloop.domains.clause import Case, find_denials
+from veriloop.domains.domain import Domain
+from veriloop.domains.session import Session
+from veriloop.domains.task import SeatCall
+from veriloop.domains.tool import Tool
+from veriloop.domains.walk import Walk, draft_arguments, pooled_values
+
+DRAFTS_PER_TOOL = 24
+REMEDIES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One request: the write it is about, user steps that must come first, and the clause that forbids it if any."""
+
+    tool: Tool
+    arguments: dict[str, Any]
+    user_steps: tuple[ToolCall, ...] = ()
+    denied_by: str | None = None
+
+
+def draft_write(
+    domain: Domain, session: Session, walk: Walk, tool: Tool, rng: random.Random, *, allowed: bool
+) -> Iterator[Draft]:
+    """Yield drafts of one tool that the policy allows (or forbids, by exactly one clause no user step can meet)."""
+    for _ in range(DRAFTS_PER_TOOL):
+        arguments = draft_arguments(tool, walk, session, rng)
+        if arguments is None:
+            return
+        draft = judge_draft(domain, session, walk, tool, arguments, rng)
+        if draft and (draft.denied_by is None) == allowed:
+            yield draft
+
+
+def judge_draft(
+    domain: Domain, session: Session, walk: Walk, tool: Tool, arguments: dict[str, Any], rng: random.Random
+) -> Draft | None:
+    """Return the draft with what the clauses say of it, or None when it makes no good task."""
+    call = ToolCall(id="draft", name=tool.name, arguments=arguments)
+    denials = find_denials(domain.clauses, Case(session.state, "agent", call, walk.history()))
+    if not denials:
+        return Draft(tool, arguments) if _changes(session.fork(), call) else None
+    if steps := _find_remedy(domain, session, walk, call, rng):
+        return Draft(tool, arguments, user_steps=steps)
+    return Draft(tool, arguments, denied_by=denials[0].clause) if len(denials) == 1 else None
+
+
+def apply_draft(session: Session, draft: Draft) -> None:
+    """Make a draft's calls on a session, unless a clause forbids them."""
+    if draft.denied_by is None:
+        for seat_call in draft_calls(draft):
+            session.call(seat_call.seat, seat_call.call)
+
+
+def draft_calls(draft: Draft) -> list[SeatCall]:
+    """Return the calls of an allowed draft: the user's steps, then the write."""
+    steps = [SeatCall(seat="user", call=step) for step in draft.user_steps]
+    write = ToolCall(id="write", name=draft.tool.name, arguments=draft.arguments)
+    return [*steps, SeatCall(seat="agent", call=write)]
+
+
+def _changes(session: Session, call: ToolCall) -> bool:
+    result = session.call("agent", call)
+    return not result.error and bool(result.changes)
+
+
+def _find_remedy(
+    domain: Domain, session: Session, walk: Walk, call: ToolCall, rng: random.Random
+) -> tuple[ToolCall, ...]:
+    """Return one user's step after which no clause forbids the call, or nothing.
+
+    A step whose arguments overlap with the call's goes first: photographing the parcel that the claim is about.
+    """
+    wanted = set(map(str, call.arguments.values()))
+    for tool in domain.tools.values():
+        if tool.seat != "user" or tool.kind != "write":
+            continue
+        drafts = [drafted for _ in range(REMEDIES) if (drafted := draft_arguments(tool, walk, session, rng)) is not None]
+        bound = [_bind(tool, call, drafted) for drafted in drafts]
+        for arguments in sorted(bound, key=lambda given: -len(wanted & set(map(str, given.values())))):
+            step = ToolCall(id="step", name=tool.name, arguments=arguments)
+            trial = session.fork()
+            if trial.call("user", step).error:
+                continue
+            after = Case(trial.state, "agent", call, walk.history())
+            if not find_denials(domain.clauses, after) and _changes(trial, call):
+                return (step,)
+    return ()
+
+
+def _bind(tool: Tool, call: ToolCall, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Give a user's step the call's own value wherever both have a parameter of that name."""
+    return {name: call.arguments.get(name, value) for name, value in arguments.items()}
+
+
+def evidence_reads(domain: Domain, walk: Walk, draft: Draft, chain: list[int], told: frozenset[Any]) -> list[int]:
+    """Return the chain with the reads added by which the clauses on a draft can be judged, as positions in the walk.
+
+    Of the reads a clause names, those count whose arguments are the draft's own values or were read on the way.
+    """
+    near = {str(value) for _, value in pooled_values(draft.tool, draft.arguments)} | set(map(str, told))
+    for position in chain:
+        near |= _values_around(walk, position)
+    wanted = {clause.read for clause in domain.clauses if draft.tool.name in clause.tools and clause.read}
+    extra = [
+        position
+        for position, read in enumerate(walk.reads)
+        if position not in chain and read.call.name in wanted and {str(v) for v in read.call.arguments.values()} <= near
+    ]
+    return [*chain, *extra]
+
+
+def _values_around(walk: Walk, position: int) -> set[str]:
+    """Return the identifying values a read was called with or returned alone (a list of rows identifies none)."""
+    read = walk.reads[position]
+    returned: dict[str, list[str]] = {}
+    for (kind, value), origins in walk.origins.items():
+        if position in origins:
+            returned.setdefault(kind, []).append(str(value))
+    used = {str(value) for _, value in pooled_values(walk.domain.tools[read.call.name], read.call.arguments)}
+    return used | {values[0] for values in returned.values() if len(values) == 1}

@@ -1,0 +1,164 @@
+"""The scripted task synthesiser: knows plans, walks and clauses, and no domain."""
+
+import random
+from dataclasses import dataclass
+
+from veriloop.core.base import derive_seed
+from veriloop.core.message import ToolCall
+from veriloop.domains.domain import Caller, Domain
+from veriloop.domains.session import Session
+from veriloop.domains.task import Fact, Initial, Provenance, Request, SeatCall, Tags, Task
+from veriloop.domains.walk import Walk, explore, pooled_values
+from veriloop.engine.draft import Draft, apply_draft, draft_calls, draft_write, evidence_reads
+from veriloop.engine.plan import PlanPair
+from veriloop.engine.scenario import pick_topic, render_user
+
+SHAPES = {"single": (True,), "compound": (True, True), "refusal": (False,), "partial": (True, False)}
+"""Tier -> for each request of the task whether it is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to make: which item of which run, from which databases."""
+
+    seed: int
+    item: int
+    attempt: int = 0
+    split: str = "train"
+    databases: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Where a task plays: an open session, its database, who calls and what can be read from what they know."""
+
+    domain: Domain
+    database: str
+    caller: Caller
+    session: Session
+    walk: Walk
+
+
+def synthesise(domain: Domain, pair: PlanPair, order: Order) -> Task | None:
+    """Return one task without a checker, or None when the drawn caller offers nothing of the drawn shape.
+
+    The same order and plan give the same task.
+    """
+    rng = random.Random(derive_seed("synth", order.seed, order.item, order.attempt, order.split))
+    plan = pair.synthesis
+    setting = _enter(domain, order, rng)
+    tier = rng.choices(list(plan.tiers), list(plan.tiers.values()))[0]
+    persona = rng.choice(plan.personas)
+    drafts = _draft_requests(setting, pair, SHAPES[tier], rng)
+    if drafts is None:
+        return None
+    start, identity = _identify(setting, drafts, rng)
+    if start is None:
+        return None
+    gold: list[SeatCall] = []
+    requests: list[Request] = []
+    for draft in drafts:
+        request = _write_request(setting, draft, rng)
+        told = frozenset(fact.value for fact in (*identity, *request.facts) if isinstance(fact.value, str | int | float))
+        chain = setting.walk.chain(pooled_values(draft.tool, draft.arguments), start, told)
+        reads = evidence_reads(domain, setting.walk, draft, chain, told)
+        gold += [SeatCall(seat="agent", call=setting.walk.reads[position].call) for position in reads]
+        gold += draft_calls(draft) if draft.denied_by is None else []
+        requests.append(request)
+    refused = tuple(draft.denied_by for draft in drafts if draft.denied_by)
+    return Task(
+        domain=domain.name,
+        initial=Initial(database=setting.database),
+        user=render_user(setting.caller.name, persona, identity, tuple(requests)),
+        gold=_number_calls(gold),
+        refused=refused,
+        tags=Tags(
+            tools=tuple(sorted({draft.tool.name for draft in drafts})),
+            clauses=tuple(sorted({c.id for c in domain.clauses for draft in drafts if draft.tool.name in c.tools})),
+            no_write=tier == "refusal",
+            tier=tier,  # pyright: ignore[reportArgumentType]
+        ),
+        provenance=Provenance(plan=f"{pair.id}@{pair.version}", seed=order.seed, item=order.item),
+    )
+
+
+def _enter(domain: Domain, order: Order, rng: random.Random) -> Setting:
+    database = domain.database(order.split, rng.randrange(order.databases))
+    caller = rng.choice(list(domain.callers(database, order.split)))
+    session = domain.open(Initial(database=database))
+    return Setting(domain, database, caller, session, explore(domain, session, caller, rng))
+
+
+def _draft_requests(
+    setting: Setting, pair: PlanPair, shape: tuple[bool, ...], rng: random.Random
+) -> list[Draft] | None:
+    """Return one draft per request, each on the state the earlier ones leave, about different things; None if stuck."""
+    session, drafts = setting.session.fork(), list[Draft]()
+    for allowed in shape:
+        draft = _draft_one(setting, session, pair, rng, allowed, drafts)
+        if draft is None:
+            return None
+        apply_draft(session, draft)
+        drafts.append(draft)
+    return drafts
+
+
+def _draft_one(
+    setting: Setting, session: Session, pair: PlanPair, rng: random.Random, allowed: bool, earlier: list[Draft]
+) -> Draft | None:
+    weights = dict(pair.synthesis.tools)
+    while weights:
+        name = rng.choices(list(weights), list(weights.values()))[0]
+        del weights[name]
+        if name in {draft.tool.name for draft in earlier}:
+            continue
+        found = list(draft_write(setting.domain, session, setting.walk, setting.domain.tools[name], rng, allowed=allowed))
+        if found:
+            rarity = [pair.synthesis.clauses.get(draft.denied_by or "", 1.0) for draft in found]
+            return rng.choices(found, rarity)[0]
+    return None
+
+
+def _identify(setting: Setting, drafts: list[Draft], rng: random.Random) -> tuple[int | None, tuple[Fact, ...]]:
+    """Choose how the caller is identified: the opening read and the identity facts it and the user's steps need."""
+    walk, known = setting.walk, setting.caller.known
+    needed = {kind for draft in drafts for step in draft.user_steps for kind in _known_kinds(setting, step)}
+    openings = [(position, walk.known_kinds(position) or frozenset()) for position in walk.opening_reads()]
+    fitting = [opening for opening in openings if opening[1] <= needed] or openings
+    if not fitting:
+        return None, ()
+    position, kinds = rng.choice(fitting)
+    chosen = sorted(kinds | needed)
+    return position, tuple(_fact(setting, kind, known[kind]) for kind in chosen)
+
+
+def _known_kinds(setting: Setting, step: ToolCall) -> set[str]:
+    sources = setting.domain.tools[step.name].sources
+    known = setting.caller.known
+    return {source.kind for name, source in sources.items() if known.get(source.kind) == step.arguments.get(name)}
+
+
+def _fact(setting: Setting, kind: str, value: str) -> Fact:
+    source = setting.domain.kinds[kind]
+    return Fact(label=source.label, text=source.wording(value, setting.walk.scope(setting.session)), value=value, kind=kind)
+
+
+def _write_request(setting: Setting, draft: Draft, rng: random.Random) -> Request:
+    facts = []
+    for name, value in draft.arguments.items():
+        source = draft.tool.sources[name]
+        if source.told:
+            text = source.wording(value, setting.walk.scope(setting.session, draft.arguments))
+            facts.append(Fact(label=source.label, text=text, value=value if source.say is None else text, kind=source.kind))
+    return Request(topic=pick_topic(draft.tool.topics, draft.tool.description, rng), facts=tuple(facts))
+
+
+def _number_calls(gold: list[SeatCall]) -> tuple[SeatCall, ...]:
+    """Drop repeated reads and give every call the id of its position."""
+    kept: dict[str, SeatCall] = {}
+    for step in gold:
+        kept.setdefault(f"{step.seat} {step.call.name} {sorted(step.call.arguments.items())!r}", step)
+    return tuple(
+        step.model_copy(update={"call": step.call.model_copy(update={"id": f"call_{position}"})})
+        for position, step in enumerate(kept.values())
+    )

@@ -1,0 +1,16 @@
+"""Scripted experts: one agent per domain that sees only what an agent may see."""
+
+from collections.abc import Callable
+
+from veriloop.core.errors import InputError
+from veriloop.rollout.experts.parcel import ParcelExpert
+from veriloop.rollout.player import Player
+
+EXPERTS: dict[str, Callable[[], Player]] = {"parcel": ParcelExpert}
+
+
+def load_expert(domain: str) -> Player:
+    """Return the expert of a domain; raises InputError where there is none."""
+    if domain not in EXPERTS:
+        raise InputError(f"domain {domain!r} has no scripted expert; those with one: {', '.join(EXPERTS)}. Use `gold`")
+    return EXPERTS[domain]()

@@ -1,0 +1,148 @@
+"""A user that reads only its scenario and talks in varied plain sentences; every word it says is in its script."""
+
+import random
+import re
+from collections.abc import Sequence
+
+from veriloop.core.base import derive_seed
+from veriloop.core.message import Message, ToolCall, Turn
+from veriloop.domains.task import Fact, Request, UserScenario
+from veriloop.domains.tool import Tool
+from veriloop.rollout.player import View
+
+STOP, TRANSFER = "###STOP###", "###TRANSFER###"
+_SETTLED = re.compile(r"\b(anything|something) else\b|\bwhat else\b", re.IGNORECASE)
+_CONFIRM = re.compile(
+    r"\b(shall i|should i|may i|do you want me to|would you like me to|go ahead|please confirm|do you confirm)\b"
+    r"|\bis (that|this) (right|correct)\b|\(yes/no\)",
+    re.IGNORECASE,
+)
+_TRANSFERRED = re.compile(r"\b(transferred|transferring)\b", re.IGNORECASE)
+_WISHES = ("I want to {}.", "I'd like to {}.", "I need to {}.", "Can you help me {}?", "I would like to {}, please.")
+_GREETINGS = ("Hello!", "Hi there.", "Good morning.", "Hi,")
+_FACTS = ("The {label} is {text}.", "My {label}: {text}.", "{text} is the {label}.")
+_YES = ("Yes.", "Yes, please.", "Yes, go ahead.", "Yes, that's right.")
+_DONE = ("I have done that now.", "Done.", "OK, that's done.")
+_BYE = ("No, that's all. Thank you!", "No, thanks.", "That was everything, thanks.", "No, bye!")
+_WORDS = re.compile(r"[a-z]+")
+
+
+class ScriptedUser:
+    """Plays the user's seat from the scenario in the view alone; draws its wording from the episode's seed."""
+
+    name = "scripted"
+
+    def reply(self, views: Sequence[View]) -> list[Message]:
+        """Answer each view."""
+        return [answer(view) for view in views]
+
+
+def answer(view: View) -> Message:
+    """Return what the script says next."""
+    if view.scenario is None:
+        raise ValueError(f"the scripted user sits in the user's seat only, not in {view.seat!r}")
+    rng = random.Random(derive_seed("user", view.key, len(view.turns)))
+    last = view.turns[-1]
+    if last.seat == "user" and last.results:
+        return _say(_report_step(last, rng))
+    heard = last.spoken
+    settled = count_settled(view.turns)
+    if _TRANSFERRED.search(heard):
+        return _say(TRANSFER)
+    if settled >= len(view.scenario.requests):
+        return _say(f"{rng.choice(_BYE)} {STOP}")
+    request = view.scenario.requests[settled]
+    if not _opened(view.turns):
+        return _say(_open(view.scenario, request, rng, first=settled == 0))
+    return _respond(view, view.scenario, request, heard, rng)
+
+
+def count_settled(turns: Sequence[Turn]) -> int:
+    """Return how many requests the agent has closed by asking whether there is anything else."""
+    return sum(bool(_SETTLED.search(turn.spoken)) for turn in turns[1:] if turn.seat == "agent")
+
+
+def _opened(turns: Sequence[Turn]) -> bool:
+    """Return whether the user has spoken since the agent greeted or closed a request."""
+    for turn in reversed(turns):
+        if turn.seat == "user" and turn.spoken:
+            return True
+        if turn.seat == "agent" and (_SETTLED.search(turn.spoken) or turn is turns[0]):
+            return False
+    return False
+
+
+def _open(scenario: UserScenario, request: Request, rng: random.Random, *, first: bool) -> str:
+    parts = [rng.choice(_GREETINGS)] if first and "polite" in scenario.persona else []
+    parts.append(rng.choice(_WISHES).format(request.topic))
+    if "open" in scenario.persona:
+        parts += [_tell(fact, rng) for fact in (*request.facts, *(scenario.identity if first else ()))]
+    elif "polite" in scenario.persona:
+        parts += [_tell(fact, rng) for fact in request.facts]
+    elif "hurry" in scenario.persona:
+        parts += [_tell(fact, rng) for fact in request.facts[:1]]
+    return " ".join(parts)
+
+
+def _respond(view: View, scenario: UserScenario, request: Request, heard: str, rng: random.Random) -> Message:
+    if step := _find_step(view, scenario, request, heard):
+        return step
+    if _CONFIRM.search(heard):
+        missing = [fact for fact in request.facts if fact.text.lower() not in heard.lower()]
+        if missing and not _corrected(view.turns):
+            return _say(" ".join(["No.", *(f"The {fact.label} is {fact.text}." for fact in missing)]))
+        return _say(rng.choice(_YES))
+    asked = [fact for fact in (*scenario.identity, *request.facts) if fact.label.lower() in heard.lower()]
+    if asked:
+        return _say(" ".join(_tell(fact, rng) for fact in asked))
+    everything = (*scenario.identity, *request.facts)
+    return _say(" ".join([rng.choice(_WISHES).format(request.topic), *(_tell(fact, rng) for fact in everything)]))
+
+
+def _corrected(turns: Sequence[Turn]) -> bool:
+    said = [turn.spoken for turn in turns if turn.seat == "user" and turn.spoken]
+    return bool(said) and said[-1].startswith("No.")
+
+
+def _find_step(view: View, scenario: UserScenario, request: Request, heard: str) -> Message | None:
+    """Return the user's own tool call that the agent asks for, when the script holds its arguments."""
+    values = {fact.kind: fact.value for fact in (*scenario.identity, *request.facts)}
+    done = [call.name for turn in _since_settled(view.turns) if turn.seat == "user" for call in turn.tool_calls]
+    for tool in view.tools:
+        if tool.kind != "write" or not asks_for(tool, heard):
+            continue
+        if tool.name in done:
+            return _say("I have done that already.")
+        kinds = {name: source.kind for name, source in tool.sources.items()}
+        if all(kind in values for kind in kinds.values()):
+            arguments = {name: values[kind] for name, kind in kinds.items()}
+            return Message(tool_calls=(ToolCall(id=f"user_{len(view.turns)}", name=tool.name, arguments=arguments),))
+    return None
+
+
+def asks_for(tool: Tool, heard: str) -> bool:
+    """Return whether a sentence asks for what a user's tool does: three of four of a topic's longer words are there."""
+    words = set(_WORDS.findall(heard.lower()))
+    for topic in tool.topics:
+        wanted = {word for word in _WORDS.findall(topic.lower()) if len(word) > 3}
+        if wanted and len(wanted & words) >= 0.75 * len(wanted):
+            return True
+    return False
+
+
+def _since_settled(turns: Sequence[Turn]) -> list[Turn]:
+    start = max((i for i, t in enumerate(turns) if t.seat == "agent" and _SETTLED.search(t.spoken)), default=0)
+    return list(turns[start:])
+
+
+def _report_step(turn: Turn, rng: random.Random) -> str:
+    failed = next((result.content for result in turn.results if result.error), None)
+    return f"That did not work: {failed}" if failed else rng.choice(_DONE)
+
+
+def _tell(fact: Fact, rng: random.Random) -> str:
+    return rng.choice(_FACTS).format(label=fact.label, text=fact.text)
+
+
+def _say(text: str) -> Message:
+    return Message(content=text)
