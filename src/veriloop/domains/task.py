@@ -27,12 +27,17 @@ class Initial(Frozen):
 
 
 class Fact(Frozen):
-    """Something the user can tell: how it is called, how it is said, and the value behind it."""
+    """Something the user can tell: how it is called, how it is said, and the value behind it.
+
+    value: the raw value, None where the user can only describe it. argument: the parameter of the wanted
+    call that the fact fixes, empty for facts of identity.
+    """
 
     label: str
     text: str
     value: JsonValue
     kind: str = ""
+    argument: str = ""
 
 
 class Request(Frozen):
@@ -79,7 +84,8 @@ class Task(Frozen):
     """One task; `id` is the hash of everything but version and provenance.
 
     gold: calls of both seats, in order, that lead to the right end state; reads included. told: values that the user
-    must hear before the end (normalised by the checker). refused: clause ids that demand the refusal of a request.
+    must hear before the end (normalised by the checker). wanted: the write that each request amounts to, in order of
+    `user.requests`, whether the policy allows it or not. refused: clause ids that demand the refusal of a request.
     """
 
     version: int = TASK_VERSION
@@ -88,6 +94,7 @@ class Task(Frozen):
     user: UserScenario
     gold: tuple[SeatCall, ...]
     told: tuple[str, ...] = ()
+    wanted: tuple[ToolCall, ...] = ()
     refused: tuple[str, ...] = ()
     checker: str = ""
     tags: Tags = Tags()

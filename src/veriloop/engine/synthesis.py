@@ -59,7 +59,7 @@ def synthesise(domain: Domain, pair: PlanPair, order: Order) -> Task | None:
     requests: list[Request] = []
     for draft in drafts:
         request = _write_request(setting, draft, rng)
-        told = frozenset(fact.value for fact in (*identity, *request.facts) if isinstance(fact.value, str | int | float))
+        told = frozenset(fact.value for fact in (*identity, *request.facts) if isinstance(fact.value, str | int))
         chain = setting.walk.chain(pooled_values(draft.tool, draft.arguments), start, told)
         reads = evidence_reads(domain, setting.walk, draft, chain, told)
         gold += [SeatCall(seat="agent", call=setting.walk.reads[position].call) for position in reads]
@@ -71,6 +71,10 @@ def synthesise(domain: Domain, pair: PlanPair, order: Order) -> Task | None:
         initial=Initial(database=setting.database),
         user=render_user(setting.caller.name, persona, identity, tuple(requests)),
         gold=_number_calls(gold),
+        wanted=tuple(
+            ToolCall(id=f"wanted_{position}", name=draft.tool.name, arguments=draft.arguments)
+            for position, draft in enumerate(drafts)
+        ),
         refused=refused,
         tags=Tags(
             tools=tuple(sorted({draft.tool.name for draft in drafts})),
@@ -149,7 +153,8 @@ def _write_request(setting: Setting, draft: Draft, rng: random.Random) -> Reques
         source = draft.tool.sources[name]
         if source.told:
             text = source.wording(value, setting.walk.scope(setting.session, draft.arguments))
-            facts.append(Fact(label=source.label, text=text, value=value if source.say is None else text, kind=source.kind))
+            known = value if str(value) in text or source.say is None else None
+            facts.append(Fact(label=source.label, text=text, value=known, kind=source.kind, argument=name))
     return Request(topic=pick_topic(draft.tool.topics, draft.tool.description, rng), facts=tuple(facts))
 
 

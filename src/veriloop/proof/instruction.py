@@ -1,0 +1,148 @@
+"""The instruction's half of the proof: what the user is given suffices, nothing of it is idle, and it means one thing."""
+
+import itertools
+from typing import Any
+
+from veriloop.core.message import ToolCall
+from veriloop.domains.clause import Case, find_denials
+from veriloop.domains.domain import Domain
+from veriloop.domains.session import Session
+from veriloop.domains.source import Source
+from veriloop.domains.task import Fact, Request, Task
+from veriloop.domains.tool import Tool
+from veriloop.domains.walk import Walk, pooled_values
+
+COMBINATIONS = 256
+"""Readings of one request that are executed at most; with more the instruction counts as too loose."""
+
+
+def check_instruction(domain: Domain, task: Task, walk: Walk) -> list[str]:
+    """Return what is wrong with a task's instruction; `walk` starts from what the user can tell."""
+    problems = _find_underived(domain, task, walk)
+    problems += _find_idle_identity(domain, task, walk)
+    session = domain.open(task.initial)
+    for request, wanted in zip(task.user.requests, task.wanted, strict=True):
+        for step in _steps_before(task, wanted):
+            session.call(step.seat, step.call)
+        problems += _find_readings(domain, task, walk, session, request, wanted)
+        problems += _find_idle_facts(domain, walk, session, request, wanted)
+        if _is_gold(task, wanted):
+            session.call("agent", wanted)
+    return problems
+
+
+def _is_gold(task: Task, wanted: ToolCall) -> bool:
+    return any(step.call.name == wanted.name and step.call.arguments == wanted.arguments for step in task.gold)
+
+
+def _steps_before(task: Task, wanted: ToolCall) -> list[Any]:
+    """Return the user's own steps that precede a wanted write in the gold, after the write before it."""
+    found: list[Any] = []
+    for step in task.gold:
+        if step.seat == "user":
+            found.append(step)
+        elif step.call.name == wanted.name and step.call.arguments == wanted.arguments:
+            return found
+        elif any(step.call.name == other.name and step.call.arguments == other.arguments for other in task.wanted):
+            found = []
+    return []
+
+
+def _find_underived(domain: Domain, task: Task, walk: Walk) -> list[str]:
+    """Find gold arguments that are neither told nor read before, and user steps whose arguments are not told."""
+    facts = [*task.user.identity, *(fact for request in task.user.requests for fact in request.facts)]
+    told = {str(item) for fact in facts for item in _items(fact.value) if item is not None}
+    shown = {read.call.name + repr(read.call.arguments): read.content for read in walk.reads}
+    problems, read_so_far = [], ""
+    for step in task.gold:
+        for kind, value in pooled_values(domain.tools[step.call.name], step.call.arguments):
+            known = str(value) in told or (step.seat == "agent" and str(value) in read_so_far)
+            if not known:
+                problems.append(f"instruction: {step.call.name}: {kind} {value!r} is neither told nor read")
+        read_so_far += shown.get(step.call.name + repr(step.call.arguments), "")
+    return problems
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _find_idle_identity(domain: Domain, task: Task, walk: Walk) -> list[str]:
+    """Find identity facts without which the caller could still be identified and act."""
+    steps = {str(v) for step in task.gold if step.seat == "user" for v in step.call.arguments.values()}
+    openings = [walk.known_kinds(position) or frozenset[str]() for position in walk.opening_reads()]
+    problems = []
+    for fact in task.user.identity:
+        rest = {other.kind for other in task.user.identity if other is not fact}
+        if str(fact.value) not in steps and any(kinds <= rest for kinds in openings):
+            problems.append(f"instruction: {fact.label} is told but nothing needs it")
+    return problems
+
+
+def _readings(
+    tool: Tool, facts: dict[str, Fact], walk: Walk, session: Session, free: str = ""
+) -> list[dict[str, Any]]:
+    """Return the argument choices that fit the told facts; the parameter `free` may take any candidate."""
+    partial: list[dict[str, Any]] = [{}]
+    for name in tool.parameters["properties"]:
+        source = tool.sources.get(name)
+        if source is None:
+            continue
+        grown = []
+        for arguments in partial:
+            scope = walk.scope(session, arguments)
+            fact = None if name == free else facts.get(name)
+            grown += [{**arguments, name: value} for value in _fitting(source, fact, scope)]
+        partial = list(itertools.islice(grown, COMBINATIONS + 1))
+    return partial
+
+
+def _fitting(source: Source, fact: Fact | None, scope: Any) -> list[Any]:
+    """Return the values a fact can mean; a free choice means what was said, whatever the samples are."""
+    if fact is not None and fact.value is not None:
+        return [fact.value]
+    candidates = source.candidates(scope)
+    return candidates if fact is None else [value for value in candidates if source.wording(value, scope) == fact.text]
+
+
+def _find_readings(
+    domain: Domain, task: Task, walk: Walk, session: Session, request: Request, wanted: ToolCall
+) -> list[str]:
+    """Execute every reading of a request that the clauses allow: all must end where the gold write ends."""
+    tool = domain.tools[wanted.name]
+    readings = _readings(tool, {fact.argument: fact for fact in request.facts}, walk, session)
+    if len(readings) > COMBINATIONS:
+        return [f"instruction: {wanted.name} can be read in more than {COMBINATIONS} ways"]
+    if wanted.arguments not in readings:
+        return [f"instruction: {wanted.name}: what is told does not fit the wanted arguments"]
+    ends = {end for arguments in readings if (end := _end(domain, walk, session, tool, arguments))}
+    if _is_gold(task, wanted):
+        gold = _end(domain, walk, session, tool, wanted.arguments)
+        return [] if ends == {gold} else [f"instruction: {wanted.name} has {len(ends)} possible end states"]
+    return [f"instruction: {wanted.name} should be refused but {len(ends)} readings are allowed"] if ends else []
+
+
+def _find_idle_facts(
+    domain: Domain, walk: Walk, session: Session, request: Request, wanted: ToolCall
+) -> list[str]:
+    """Find facts without which only the wanted arguments would remain."""
+    tool, problems = domain.tools[wanted.name], []
+    for fact in request.facts:
+        source = tool.sources[fact.argument]
+        if source.free:
+            continue
+        others = {other.argument: other for other in request.facts if other is not fact}
+        readings = _readings(tool, others, walk, session, free=fact.argument)
+        if all(reading == wanted.arguments for reading in readings):
+            problems.append(f"instruction: the {fact.label} is told but nothing else could be meant")
+    return problems
+
+
+def _end(domain: Domain, walk: Walk, session: Session, tool: Tool, arguments: dict[str, Any]) -> str | None:
+    """Return the digest after a call that clauses and tools allow, None when they do not."""
+    call = ToolCall(id="reading", name=tool.name, arguments=arguments)
+    if find_denials(domain.clauses, Case(session.state, tool.seat, call, walk.history())):
+        return None
+    trial = session.fork()
+    result = trial.call(tool.seat, call)
+    return None if result.error or not result.changes else trial.digest()

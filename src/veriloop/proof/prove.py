@@ -1,0 +1,162 @@
+"""The proof of a task: its checker must catch every mutant and pass every valid path, and its instruction must hold."""
+
+import random
+from collections.abc import Sequence
+
+from veriloop.check.allow import CheckerError, validate_checker
+from veriloop.check.clause import find_gold_violations
+from veriloop.check.compile import Case, compile_checker, render_file
+from veriloop.check.sandbox import Sandbox
+from veriloop.core.base import Frozen, derive_seed
+from veriloop.core.verdict import Outcome, Verdict
+from veriloop.domains.domain import Caller, Domain
+from veriloop.domains.task import Initial, Task
+from veriloop.domains.walk import Walk, explore
+from veriloop.proof.instruction import check_instruction
+from veriloop.proof.mutant import Mutant, make_alternatives, make_mutants
+from veriloop.proof.replay import Replay, closing_words, replay
+
+
+class ClassScore(Frozen):
+    """Mutants of one kind: tried, caught, and left out because they reached the gold state."""
+
+    tried: int = 0
+    caught: int = 0
+    equivalent: int = 0
+
+
+class Proof(Frozen):
+    """What was executed to prove a task; `problems` is empty for a proved one."""
+
+    ok: bool
+    problems: tuple[str, ...]
+    score: float
+    """Share of mutants that the checker caught, before the task was accepted."""
+    classes: dict[str, ClassScore]
+    alternatives: dict[str, int]
+    """Valid paths that were played and passed, by kind."""
+    replays: int
+
+
+def attach_checker(domain: Domain, task: Task) -> Task:
+    """Return the task with the checker compiled from a replay of its gold."""
+    source = compile_checker(domain, task, replay(domain, task, task.gold).changes)
+    validate_checker(source)
+    return task.model_copy(update={"checker": source})
+
+
+def prove(domain: Domain, task: Task, sandbox: Sandbox) -> Proof:
+    """Execute the proof of a task that has its checker."""
+    rng = random.Random(derive_seed("proof", task.id))
+    ledger = _Ledger()
+    try:
+        validate_checker(task.checker)
+    except CheckerError as error:
+        return Proof(ok=False, problems=(str(error),), score=0.0, classes={}, alternatives={}, replays=0)
+    gold = ledger.count(replay(domain, task, task.gold))
+    _check_gold(domain, task, gold, sandbox, ledger)
+    walk = _walk(domain, task, rng)
+    words = closing_words(task)
+    mutants = list(make_mutants(domain, task, walk, gold.session, words, rng))
+    _check_mutants(domain, task, gold, mutants, sandbox, ledger)
+    _check_alternatives(domain, task, gold, walk, sandbox, ledger, rng)
+    ledger.problems += check_instruction(domain, task, walk)
+    return ledger.close()
+
+
+def render_checker_file(domain: Domain, task: Task) -> str:
+    """Return the standalone checker with the gold dialogue and its simplest perversions to prove itself on."""
+    words = closing_words(task)
+    right = replay(domain, task, task.gold)
+    wrong: dict[str, Case] = {"nothing done or said": ([], [], [])}
+    for change in right.changes:
+        rest = [other.model_dump(mode="json") for other in right.changes if other != change]
+        wrong[f"{change.table} {change.key} untouched"] = (rest, *right.case(words)[1:])
+    if task.refused:
+        wrong["refused without reading"] = (right.case(words)[0], [], right.case(words)[2])
+    return render_file(task.checker, right.case(words), wrong)
+
+
+class _Ledger:
+    """What a proof has found so far."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+        self.classes: dict[str, ClassScore] = {}
+        self.alternatives: dict[str, int] = {}
+        self.replays = 0
+
+    def count(self, made: Replay) -> Replay:
+        self.replays += 1
+        return made
+
+    def add(self, kind: str, *, caught: bool = False, equivalent: bool = False) -> None:
+        old = self.classes.get(kind, ClassScore())
+        self.classes[kind] = ClassScore(
+            tried=old.tried + (not equivalent), caught=old.caught + caught, equivalent=old.equivalent + equivalent
+        )
+
+    def close(self) -> Proof:
+        tried = sum(score.tried for score in self.classes.values())
+        caught = sum(score.caught for score in self.classes.values())
+        return Proof(
+            ok=not self.problems,
+            problems=tuple(self.problems),
+            score=caught / tried if tried else 0.0,
+            classes=self.classes,
+            alternatives=self.alternatives,
+            replays=self.replays,
+        )
+
+
+def _walk(domain: Domain, task: Task, rng: random.Random) -> Walk:
+    """Explore the untouched session from everything the user can tell."""
+    known = {fact.kind: fact.value for fact in task.user.identity}
+    heard = {fact.kind: fact.value for request in task.user.requests for fact in request.facts if fact.value}
+    session = domain.open(Initial(database=task.initial.database, calls=task.initial.calls))
+    return explore(domain, session, Caller(task.id, "", known, heard), rng)
+
+
+def _check_gold(domain: Domain, task: Task, gold: Replay, sandbox: Sandbox, ledger: _Ledger) -> None:
+    if gold.errors:
+        ledger.problems.append(f"gold: {gold.errors} of its calls are refused by the tools")
+    for violation in find_gold_violations(domain, task.initial, task.gold):
+        ledger.problems.append(f"gold: {violation.call.name} breaks {violation.clause}: {violation.reason}")
+    first, second = sandbox.run(task.checker, [gold.case(closing_words(task))] * 2)
+    if not first.passed:
+        ledger.problems.append(f"gold: the checker says {first.outcome.value}: {first.reason}")
+    if first != second:
+        ledger.problems.append("gold: two runs of the checker differ")
+
+
+def _check_mutants(
+    domain: Domain, task: Task, gold: Replay, mutants: Sequence[Mutant], sandbox: Sandbox, ledger: _Ledger
+) -> None:
+    for mutant in mutants:
+        made = ledger.count(replay(domain, task, mutant.calls))
+        if mutant.kind in ("changed_argument", "dropped_write", "foreign_write") and made.digest == gold.digest:
+            ledger.add(mutant.kind, equivalent=True)
+            continue
+        verdict = sandbox.run(task.checker, [made.case(mutant.words)])[0]
+        ledger.add(mutant.kind, caught=verdict.outcome is Outcome.FAIL)
+        if verdict.outcome is not Outcome.FAIL:
+            ledger.problems.append(f"mutant {mutant.kind}: the checker says {_say(verdict)}")
+
+
+def _check_alternatives(
+    domain: Domain, task: Task, gold: Replay, walk: Walk, sandbox: Sandbox, ledger: _Ledger, rng: random.Random
+) -> None:
+    for kind, calls in make_alternatives(domain, task, walk, rng):
+        made = ledger.count(replay(domain, task, calls))
+        if made.digest != gold.digest:
+            if kind != "other_order":
+                ledger.problems.append(f"alternative {kind}: reads changed the end state")
+            continue
+        verdict = sandbox.run(task.checker, [made.case(closing_words(task))])[0]
+        ledger.alternatives[kind] = ledger.alternatives.get(kind, 0) + verdict.passed
+        if not verdict.passed:
+            ledger.problems.append(f"alternative {kind}: the checker says {_say(verdict)}")
+
+
+def _say(verdict: Verdict) -> str:
+    return f"{verdict.outcome.value}: {verdict.reason}"
