@@ -29,12 +29,30 @@ class Caller:
 class Domain(Protocol):
     """Tools of both seats over databases under a policy."""
 
-    name: str
-    policy: str
-    tools: dict[str, Tool]
-    clauses: tuple[Clause, ...]
-    kinds: dict[str, Source]
-    """How values of a kind are called and said when a user knows them (identity facts, references)."""
+    @property
+    def name(self) -> str:
+        """The name by which `load_domain` finds it."""
+        ...
+
+    @property
+    def policy(self) -> str:
+        """Markdown with numbered clauses; the agent's system text."""
+        ...
+
+    @property
+    def tools(self) -> dict[str, Tool]:
+        """Tools of both seats by name."""
+        ...
+
+    @property
+    def clauses(self) -> tuple[Clause, ...]:
+        """The policy's rules as code."""
+        ...
+
+    @property
+    def kinds(self) -> dict[str, Source]:
+        """How values of a kind are called and said when a user knows them (identity facts, references)."""
+        ...
 
     def database(self, split: str, index: int) -> str:
         """Return the id of a database: splits `train` and `test` share none, or none of their callers."""

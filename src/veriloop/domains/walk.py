@@ -77,7 +77,10 @@ class Walk:
     def _depth(self, position: int, told: frozenset[Any]) -> tuple[int, int]:
         """Order origins of a value: reads of told values first, then the earliest."""
         call = self.reads[position].call
-        return (0 if all(v in told for _, v in pooled_values(self.domain.tools[call.name], call.arguments)) else 1, position)
+        return (
+            0 if all(v in told for _, v in pooled_values(self.domain.tools[call.name], call.arguments)) else 1,
+            position,
+        )
 
 
 def explore(domain: Domain, session: Session, caller: Caller, rng: random.Random) -> Walk:
@@ -90,7 +93,8 @@ def explore(domain: Domain, session: Session, caller: Caller, rng: random.Random
     done: set[tuple[str, str]] = set()
     grown = True
     while grown:
-        grown = any([_call_all(walk, session, tool, done) for tool in tools])
+        made = [_call_all(walk, session, tool, done) for tool in tools]
+        grown = any(made)
     return walk
 
 

@@ -47,7 +47,7 @@ def _transfer(view: View) -> Message:
     tool = next((tool for tool in view.tools if "transfer" in tool.name), None)
     if tool is None or any(call.name == tool.name for turn in view.turns for call in turn.tool_calls):
         return Message(content="You are being transferred to a human agent. Please hold on.")
-    arguments = {name: "customer asks for a person" for name in tool.parameters.get("required", ())}
+    arguments: dict[str, Any] = dict.fromkeys(tool.parameters.get("required", ()), "customer asks for a person")
     return Message(tool_calls=(ToolCall(id="transfer", name=tool.name, arguments=arguments),))
 
 

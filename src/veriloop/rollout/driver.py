@@ -28,7 +28,7 @@ def play(episode: Episode, players: Players) -> Trace:
 def play_batch(episodes: Iterable[Episode], players: Players, width: int = 64) -> Iterator[tuple[int, Trace]]:
     """Play episodes `width` at a time, each seat's views answered together; yields (position, trace) as they end.
 
-    A finished episode's place is taken by the next one at once. A player that fails voids the episodes it was asked for.
+    A finished episode's place is taken by the next one at once; a player that fails voids what it was asked for.
     """
     waiting = enumerate(episodes)
     live = dict(islice(waiting, width))
@@ -74,9 +74,7 @@ async def play_async(
             task.cancel()
 
 
-async def _play_one(
-    position: int, episode: Episode, players: Mapping[Seat, Player | AsyncPlayer]
-) -> tuple[int, Trace]:
+async def _play_one(position: int, episode: Episode, players: Mapping[Seat, Player | AsyncPlayer]) -> tuple[int, Trace]:
     while view := episode.pending():
         try:
             message = await _ask(players[view.seat], view)

@@ -14,7 +14,7 @@ def load_parcel() -> Domain:
     """Return the parcel domain."""
     return ToolkitDomain(
         name="parcel",
-        policy=resources.files(__package__).joinpath("policy.md").read_text(encoding="utf-8"),
+        policy=resources.files(__name__).joinpath("policy.md").read_text(encoding="utf-8"),
         toolkit=ParcelDesk,
         database_type=ParcelDatabase,
         load=build_world,

@@ -129,7 +129,7 @@ CLAUSES: tuple[Clause, ...] = (
     _rule(15, ("redirect_to_locker",), "Locker pickup must be on in the customer's app.",
           _unless(_app_on, "locker pickup is off in the customer's app"), "get_app_status"),
     _rule(16, ("return_to_sender",), "No return of a parcel delivered or returned.",
-          _unless(lambda _, p: p.status not in ("delivered", "returned"), "the parcel was delivered or returned already")),
+          _unless(lambda _, p: p.status not in ("delivered", "returned"), "the parcel was delivered or returned")),
     _rule(17, ("file_damage_claim",), "A damage claim within 7 days of delivery.",
           _unless(lambda _, p: p.days_since_delivery is not None and p.days_since_delivery <= 7,
                   "the parcel was not delivered in the last 7 days")),
@@ -145,4 +145,3 @@ CLAUSES: tuple[Clause, ...] = (
     _rule(22, ("refund_express_fee",), "The fee is paid back once.",
           _unless(lambda _, p: not p.fee_refunded, "the fee was paid back already")),
 )  # fmt: skip
-

@@ -301,9 +301,7 @@ class ParcelDesk:
             "replace the old phone number of the account",
         ),
     )
-    def update_phone(
-        self, customer_id: Annotated[str, CUSTOMER], phone: Annotated[str, NEW_PHONE]
-    ) -> dict[str, Any]:
+    def update_phone(self, customer_id: Annotated[str, CUSTOMER], phone: Annotated[str, NEW_PHONE]) -> dict[str, Any]:
         """Set the phone number of an account.
 
         Args:
@@ -343,9 +341,7 @@ class ParcelDesk:
         return "locker pickup is on"
 
     @tool("write", seat="user", topics=("take a photo of the damage in your app",))
-    def take_damage_photo(
-        self, email: Annotated[str, EMAIL], tracking: Annotated[str, TRACKING]
-    ) -> str:
+    def take_damage_photo(self, email: Annotated[str, EMAIL], tracking: Annotated[str, TRACKING]) -> str:
         """Photograph a damaged parcel in your app.
 
         Args:

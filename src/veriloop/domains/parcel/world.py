@@ -89,7 +89,13 @@ def _make_customers(rng: random.Random, areas: list[str], count: int) -> dict[st
         phone = _unused(lambda: coin_phone(rng), phones)
         plan = rng.choice(("basic", "plus"))
         customers[code] = Customer(
-            customer_id=code, name=name, email=email, phone=phone, street=coin_street(rng), area=rng.choice(areas), plan=plan
+            customer_id=code,
+            name=name,
+            email=email,
+            phone=phone,
+            street=coin_street(rng),
+            area=rng.choice(areas),
+            plan=plan,
         )
     return customers
 
