@@ -1,0 +1,194 @@
+"""The client of one OpenAI-compatible endpoint: bounded concurrency, one retry layer, counted usage.
+
+Three kinds of failure are kept apart. What passes (rate limits, server faults, time-outs, cut or empty answers) is
+tried again and ends as PlayerError: the dialogue is void. What no repetition mends and the caller must fix (wrong key,
+unknown model) is an InputError, an exhausted quota a BudgetError: both stop the work. What the model or the dialogue
+itself got wrong is in the answer, or a ContextError, for the player to judge.
+"""
+
+import asyncio
+import importlib
+import os
+import random
+import time
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from veriloop.core.base import derive_seed
+from veriloop.core.errors import BudgetError, InputError, PlayerError, VeriloopError
+from veriloop.core.message import Usage
+from veriloop.llm.chat import AnswerError, ChatAnswer, ChatRequest, ContextError, read_answer
+from veriloop.llm.retry import Retry, find_delay, is_transient, read_retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a model is served and how it is asked.
+
+    base_url: of the API ("http://127.0.0.1:8000/v1"); None means the SDK's default. key_env: name of the environment
+    variable that holds the key; only the name is ever stored. timeout: seconds for one whole attempt. width: requests
+    in flight at most, a request that waits for its next attempt included, so that a busy endpoint is left alone.
+    """
+
+    model: str
+    base_url: str | None = None
+    key_env: str = "OPENAI_API_KEY"
+    timeout: float = 120.0
+    width: int = 16
+    retry: Retry = field(default_factory=Retry)
+
+
+@dataclass(slots=True)
+class Spent:
+    """What a client has used so far: attempts sent, of which repeated, answers read, tokens of those answers."""
+
+    attempts: int = 0
+    repeated: int = 0
+    answers: int = 0
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(slots=True)
+class _Link:
+    """The SDK's client and the limit on requests in flight; both belong to one event loop."""
+
+    loop: asyncio.AbstractEventLoop
+    sdk: Any
+    slots: asyncio.Semaphore
+
+
+class _TransientError(Exception):
+    """An attempt failed in a way that may pass; `asked` is the wait in seconds that the endpoint named."""
+
+    def __init__(self, reason: str, asked: float | None = None) -> None:
+        super().__init__(reason)
+        self.asked = asked
+
+
+class Client:
+    """Asks one endpoint; may be used from one event loop at a time, and again from another later."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.spent = Spent()
+        self._link: _Link | None = None
+
+    async def complete(self, request: ChatRequest) -> ChatAnswer:
+        """Return the answer to a request; raises PlayerError, InputError, BudgetError or ContextError."""
+        link = self._connect()
+        rng = random.Random(derive_seed("retry", self.endpoint.model, request.seed or 0))
+        async with link.slots:
+            for attempt in range(1, self.endpoint.retry.attempts + 1):
+                try:
+                    return await self._attempt(link.sdk, request)
+                except _TransientError as error:
+                    delay = find_delay(self.endpoint.retry, attempt, error.asked, rng)
+                    if delay is None:
+                        raise PlayerError(f"{self._name()} failed at attempt {attempt}: {error}") from None
+                self.spent.repeated += 1
+                await asyncio.sleep(delay)
+        raise PlayerError(f"{self._name()} was not asked: the retry policy allows no attempt")
+
+    async def close(self) -> None:
+        """Close the connections; the next request opens new ones."""
+        link, self._link = self._link, None
+        if link is not None:
+            await link.sdk.close()
+
+    def _connect(self) -> _Link:
+        loop = asyncio.get_running_loop()
+        if self._link is None or self._link.loop is not loop:
+            sdk = _open_sdk(self.endpoint, self._read_key())
+            self._link = _Link(loop, sdk, asyncio.Semaphore(self.endpoint.width))
+        return self._link
+
+    def _read_key(self) -> str:
+        key = os.environ.get(self.endpoint.key_env)
+        if key:
+            return key
+        if self.endpoint.base_url is None:
+            raise InputError(
+                f"no key for model {self.endpoint.model!r}: set the environment variable {self.endpoint.key_env}, "
+                "or name a local server by its base URL"
+            )
+        return "none"  # local servers ask for no key, but the SDK wants one
+
+    async def _attempt(self, sdk: Any, request: ChatRequest) -> ChatAnswer:
+        openai = importlib.import_module("openai")
+        self.spent.attempts += 1
+        try:
+            # The SDK's own time-out starts anew with each byte; an endpoint that trickles must end as well.
+            async with asyncio.timeout(self.endpoint.timeout):
+                response = await sdk.chat.completions.with_raw_response.create(**_spell(self.endpoint.model, request))
+            answer = read_answer(response.content)
+        except (TimeoutError, openai.APITimeoutError):
+            raise _TransientError(f"no answer within {self.endpoint.timeout:g} s") from None
+        except openai.APIStatusError as error:
+            raise self._judge_status(error) from None
+        except openai.APIConnectionError as error:
+            raise _TransientError(self._redact(f"connection failed: {error.__cause__ or error}")) from None
+        except AnswerError as error:
+            raise _TransientError(self._redact(str(error))) from None
+        self.spent.answers += 1
+        self.spent.usage = _add(self.spent.usage, answer.usage)
+        return answer
+
+    def _judge_status(self, error: Any) -> Exception:
+        """Return what a status of 4xx or 5xx means."""
+        status: int = error.status_code
+        said = self._redact(f"HTTP {status}: {error.message}")[:500]
+        if status == 402 or error.code == "insufficient_quota":
+            return BudgetError(f"{self._name()} has no quota left: {said}")
+        if is_transient(status):
+            return _TransientError(said, read_retry_after(error.response.headers.get("retry-after"), time.time()))
+        if status in (401, 403, 404):
+            key = f"the key in ${self.endpoint.key_env}"
+            return InputError(f"{self._name()} refuses: {said}; check the model's name, the base URL and {key}")
+        if error.code == "context_length_exceeded" or "context length" in said:
+            return ContextError(said)
+        return PlayerError(f"{self._name()} refuses the request: {said}")
+
+    def _redact(self, text: str) -> str:
+        """Return the text without the key: some servers repeat the headers in their error."""
+        key = os.environ.get(self.endpoint.key_env)
+        return text.replace(key, "[key]") if key else text
+
+    def _name(self) -> str:
+        url = self.endpoint.base_url
+        return f"model {self.endpoint.model!r} at {_hide_login(url) if url else 'the default endpoint'}"
+
+
+def _open_sdk(endpoint: Endpoint, key: str) -> Any:
+    """Return the SDK's client; importing the SDK takes most of a second, so it happens at the first request."""
+    try:
+        openai = importlib.import_module("openai")
+    except ImportError as error:  # a core dependency, so only a broken installation comes here
+        raise VeriloopError(f"the openai package cannot be imported ({error}); run: pip install openai") from error
+    return openai.AsyncOpenAI(api_key=key, base_url=endpoint.base_url, max_retries=0, timeout=endpoint.timeout)
+
+
+def _hide_login(url: str) -> str:
+    """Return a URL without the user, password and query that some carry."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _spell(model: str, request: ChatRequest) -> dict[str, Any]:
+    """Return the arguments of the SDK's call; unset fields are not sent, since not every server knows them."""
+    fields: dict[str, Any] = {"model": model, "messages": request.messages}
+    if request.tools:
+        fields["tools"] = request.tools
+    if request.seed is not None:
+        fields["seed"] = request.seed
+    if request.options:
+        fields["extra_body"] = request.options
+    return fields
+
+
+def _add(left: Usage, right: Usage) -> Usage:
+    return Usage(
+        prompt=left.prompt + right.prompt,
+        completion=left.completion + right.completion,
+        cached=left.cached + right.cached,
+    )

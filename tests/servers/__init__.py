@@ -1,0 +1,1 @@
+"""Local OpenAI-compatible servers that the tests talk to over loopback."""
