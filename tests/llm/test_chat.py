@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from servers.http import completion
 
+from servers.http import completion
 from veriloop.llm.chat import AnswerError, RawCall, read_answer
 
-JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=3)
-                    | st.dictionaries(st.sampled_from(["choices", "message", "content", "tool_calls", "function", "x"]), inner),
-                    max_leaves=12)  # fmt: skip
+SCALARS = st.none() | st.booleans() | st.integers() | st.text()
+NAMES = st.sampled_from(["choices", "message", "content", "tool_calls", "function", "x"])
+JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner), max_leaves=12)
 
 
 def read(message: dict[str, Any], finish: str = "stop", **more: Any) -> Any:

@@ -6,9 +6,9 @@ from collections.abc import Awaitable
 from typing import Any
 
 import pytest
+
 from servers import faulty
 from servers.faulty import FaultyServer
-
 from veriloop.core.errors import BudgetError, InputError, PlayerError
 from veriloop.llm.chat import ChatAnswer, ChatRequest, ContextError
 from veriloop.llm.client import Client, Endpoint
@@ -43,8 +43,8 @@ def ask(client: Client, request: ChatRequest = ASK) -> ChatAnswer:
 @pytest.mark.parametrize(
     "fault",
     [
-        faulty.status(500), faulty.status(503), faulty.status(429), faulty.status(408), faulty.cut_json(), faulty.cut_body(),
-        faulty.hang_up(), faulty.empty_choices(), faulty.html_page(),
+        faulty.status(500), faulty.status(503), faulty.status(429), faulty.status(408), faulty.cut_json(),
+        faulty.cut_body(), faulty.hang_up(), faulty.empty_choices(), faulty.html_page(),
     ],
 )  # fmt: skip
 def test_passing_faults_are_tried_again(fault: Any) -> None:
@@ -58,7 +58,8 @@ def test_passing_faults_are_tried_again(fault: Any) -> None:
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        (faulty.status(500), "HTTP 500"), (faulty.cut_json(), "no chat completion"), (faulty.hang_up(), "connection failed"),
+        (faulty.status(500), "HTTP 500"), (faulty.cut_json(), "no chat completion"),
+        (faulty.hang_up(), "connection failed"),
         (faulty.empty_choices(), "choices is empty"), (faulty.html_page(), "no chat completion"),
     ],
 )  # fmt: skip

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from typing import Any
+from typing import Any, Self
 
 from servers.http import ChatServer, Handler, completion
 
@@ -22,7 +22,7 @@ class FaultyServer(ChatServer):
         self.busiest = 0
         self.requests: list[tuple[dict[str, Any], dict[str, str], float]] = []
 
-    def __enter__(self) -> "FaultyServer":
+    def __enter__(self) -> Self:
         super().__enter__()
         return self
 
