@@ -12,12 +12,12 @@ _NODES = (
     ast.FormattedValue, ast.Starred, ast.keyword, ast.expr_context, ast.boolop, ast.operator, ast.unaryop, ast.cmpop,
 )  # fmt: skip
 _BUILTINS = frozenset(
-    "abs all any bool dict enumerate float int isinstance len list max min range reversed round set sorted str sum "
-    "tuple zip".split()
+    {"abs", "all", "any", "bool", "dict", "enumerate", "float", "int", "isinstance", "len", "list", "max", "min"}
+    | {"range", "reversed", "round", "set", "sorted", "str", "sum", "tuple", "zip"}
 )
 _METHODS = frozenset(
-    "get items keys values lower upper strip split join startswith endswith replace isalnum isdigit isalpha append "
-    "extend add index count format".split()
+    {"get", "items", "keys", "values", "lower", "upper", "strip", "split", "join", "startswith", "endswith", "replace"}
+    | {"isalnum", "isdigit", "isalpha", "append", "extend", "add", "index", "count", "format"}
 )
 
 

@@ -42,7 +42,12 @@ def find_gold_violations(domain: Domain, initial: Initial, gold: Sequence[SeatCa
 
 
 def _ask(
-    domain: Domain, session: Session, seat: Seat, call: ToolCall, history: list[tuple[ToolCall, str]], turns: Sequence[Turn]
+    domain: Domain,
+    session: Session,
+    seat: Seat,
+    call: ToolCall,
+    history: list[tuple[ToolCall, str]],
+    turns: Sequence[Turn],
 ) -> list[Violation]:
     case = Case(session.state, seat, call, tuple(history), turns)
     return [

@@ -97,7 +97,7 @@ def check(changes, calls, messages):
     return {"passed": True, "reason": "as expected"}
 '''
 
-_SELF_CHECK = '''
+_SELF_CHECK = """
 
 # A dialogue that is right, and ones that are not: this file proves itself when it is run.
 RIGHT = {right}
@@ -109,7 +109,7 @@ if __name__ == "__main__":
     for name, case in WRONG.items():
         assert not check(*case)["passed"], "a wrong dialogue passes: " + name
     print("ok: 1 right,", len(WRONG), "wrong")
-'''
+"""
 
 Case = tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]
 """The three arguments of `check` as plain data."""
@@ -119,13 +119,16 @@ def compile_checker(domain: Domain, task: Task, changes: Sequence[Change]) -> st
     """Return the checker's source for a task whose gold leads to `changes` (net, from the database as opened)."""
     gold = {(change.table, change.key): changed_fields(change) for change in changes}
     reads = [(call.name, call.arguments) for call in evidence_calls(domain, task)]
-    return _HEADER.format(
-        title=_describe(task),
-        gold=_format(gold),
-        told=_format(list(task.told)),
-        reads=_format(reads),
-        refuses=bool(task.refused),
-    ) + _BODY
+    return (
+        _HEADER.format(
+            title=_describe(task),
+            gold=_format(gold),
+            told=_format(list(task.told)),
+            reads=_format(reads),
+            refuses=bool(task.refused),
+        )
+        + _BODY
+    )
 
 
 def render_file(source: str, right: Case, wrong: dict[str, Case]) -> str:

@@ -11,7 +11,7 @@ from veriloop.core.trace import StopReason, Trace
 from veriloop.core.verdict import Outcome, Verdict
 from veriloop.domains.task import Task
 
-LIMITS = {"max_turn_duration_secs": 1.0, "max_memory": 50_000_000, "max_recursion_depth": 200}
+LIMITS: Any = {"max_turn_duration_secs": 1.0, "max_memory": 50_000_000, "max_recursion_depth": 200}
 _LOST = (StopReason.MAX_TURNS, StopReason.MAX_ERRORS, StopReason.MALFORMED, StopReason.TOO_LONG)
 
 

@@ -31,10 +31,14 @@ def draft_write(
     domain: Domain, session: Session, walk: Walk, tool: Tool, rng: random.Random, *, allowed: bool
 ) -> Iterator[Draft]:
     """Yield drafts of one tool that the policy allows (or forbids, by exactly one clause no user step can meet)."""
+    seen: list[dict[str, Any]] = []
     for _ in range(DRAFTS_PER_TOOL):
         arguments = draft_arguments(tool, walk, session, rng)
         if arguments is None:
             return
+        if arguments in seen:
+            continue
+        seen.append(arguments)
         draft = judge_draft(domain, session, walk, tool, arguments, rng)
         if draft and (draft.denied_by is None) == allowed:
             yield draft
@@ -49,7 +53,10 @@ def judge_draft(
     if not denials:
         return Draft(tool, arguments) if _changes(session.fork(), call) else None
     if steps := _find_remedy(domain, session, walk, call, rng):
-        return Draft(tool, arguments, user_steps=steps)
+        lifted = session.fork()
+        for step in steps:
+            lifted.call("user", step)
+        return Draft(tool, arguments, user_steps=steps) if _changes(lifted, call) else None
     return Draft(tool, arguments, denied_by=denials[0].clause) if len(denials) == 1 else None
 
 
@@ -80,25 +87,33 @@ def _find_remedy(
     A step whose arguments overlap with the call's goes first: photographing the parcel that the claim is about.
     """
     wanted = set(map(str, call.arguments.values()))
+
+    def overlap(arguments: dict[str, Any]) -> int:
+        return len(wanted & set(map(str, arguments.values())))
+
     for tool in domain.tools.values():
         if tool.seat != "user" or tool.kind != "write":
             continue
-        drafts = [drafted for _ in range(REMEDIES) if (drafted := draft_arguments(tool, walk, session, rng)) is not None]
-        bound = [_bind(tool, call, drafted) for drafted in drafts]
-        for arguments in sorted(bound, key=lambda given: -len(wanted & set(map(str, given.values())))):
+        for arguments in sorted(_draft_steps(tool, walk, session, call, rng), key=overlap, reverse=True):
             step = ToolCall(id="step", name=tool.name, arguments=arguments)
             trial = session.fork()
             if trial.call("user", step).error:
                 continue
             after = Case(trial.state, "agent", call, walk.history())
-            if not find_denials(domain.clauses, after) and _changes(trial, call):
+            if not find_denials(domain.clauses, after):
                 return (step,)
     return ()
 
 
-def _bind(tool: Tool, call: ToolCall, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Give a user's step the call's own value wherever both have a parameter of that name."""
-    return {name: call.arguments.get(name, value) for name, value in arguments.items()}
+def _draft_steps(tool: Tool, walk: Walk, session: Session, call: ToolCall, rng: random.Random) -> list[dict[str, Any]]:
+    """Return different arguments for a user's step, with the call's own value wherever both share a parameter."""
+    found: list[dict[str, Any]] = []
+    for _ in range(REMEDIES):
+        drafted = draft_arguments(tool, walk, session, rng)
+        if drafted is not None:
+            bound = {name: call.arguments.get(name, value) for name, value in drafted.items()}
+            found += [] if bound in found else [bound]
+    return found
 
 
 def evidence_reads(domain: Domain, walk: Walk, draft: Draft, chain: list[int], told: frozenset[Any]) -> list[int]:

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass
+from itertools import islice
 
 from veriloop.core.base import derive_seed
 from veriloop.core.message import ToolCall
@@ -15,6 +16,10 @@ from veriloop.engine.scenario import pick_topic, render_user
 
 SHAPES = {"single": (True,), "compound": (True, True), "refusal": (False,), "partial": (True, False)}
 """Tier -> for each request of the task whether it is allowed."""
+
+
+REFUSALS = 4
+"""Refusals drafted of one tool before one is picked by the plan's weights of the clauses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +121,8 @@ def _draft_one(
         del weights[name]
         if name in {draft.tool.name for draft in earlier}:
             continue
-        found = list(draft_write(setting.domain, session, setting.walk, setting.domain.tools[name], rng, allowed=allowed))
+        drafts = draft_write(setting.domain, session, setting.walk, setting.domain.tools[name], rng, allowed=allowed)
+        found = list(islice(drafts, 1 if allowed else REFUSALS))
         if found:
             rarity = [pair.synthesis.clauses.get(draft.denied_by or "", 1.0) for draft in found]
             return rng.choices(found, rarity)[0]
@@ -144,7 +150,9 @@ def _known_kinds(setting: Setting, step: ToolCall) -> set[str]:
 
 def _fact(setting: Setting, kind: str, value: str) -> Fact:
     source = setting.domain.kinds[kind]
-    return Fact(label=source.label, text=source.wording(value, setting.walk.scope(setting.session)), value=value, kind=kind)
+    return Fact(
+        label=source.label, text=source.wording(value, setting.walk.scope(setting.session)), value=value, kind=kind
+    )
 
 
 def _write_request(setting: Setting, draft: Draft, rng: random.Random) -> Request:

@@ -1,4 +1,4 @@
-"""The instruction's half of the proof: what the user is given suffices, nothing of it is idle, and it means one thing."""
+"""The instruction's half of the proof: what the user is given suffices, nothing is idle, and it means one thing."""
 
 import itertools
 from typing import Any
@@ -19,7 +19,7 @@ COMBINATIONS = 256
 def check_instruction(domain: Domain, task: Task, walk: Walk) -> list[str]:
     """Return what is wrong with a task's instruction; `walk` starts from what the user can tell."""
     problems = _find_underived(domain, task, walk)
-    problems += _find_idle_identity(domain, task, walk)
+    problems += _find_idle_identity(task, walk)
     session = domain.open(task.initial)
     for request, wanted in zip(task.user.requests, task.wanted, strict=True):
         for step in _steps_before(task, wanted):
@@ -67,7 +67,7 @@ def _items(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _find_idle_identity(domain: Domain, task: Task, walk: Walk) -> list[str]:
+def _find_idle_identity(task: Task, walk: Walk) -> list[str]:
     """Find identity facts without which the caller could still be identified and act."""
     steps = {str(v) for step in task.gold if step.seat == "user" for v in step.call.arguments.values()}
     openings = [walk.known_kinds(position) or frozenset[str]() for position in walk.opening_reads()]
@@ -79,9 +79,7 @@ def _find_idle_identity(domain: Domain, task: Task, walk: Walk) -> list[str]:
     return problems
 
 
-def _readings(
-    tool: Tool, facts: dict[str, Fact], walk: Walk, session: Session, free: str = ""
-) -> list[dict[str, Any]]:
+def _readings(tool: Tool, facts: dict[str, Fact], walk: Walk, session: Session, free: str = "") -> list[dict[str, Any]]:
     """Return the argument choices that fit the told facts; the parameter `free` may take any candidate."""
     partial: list[dict[str, Any]] = [{}]
     for name in tool.parameters["properties"]:
@@ -122,9 +120,7 @@ def _find_readings(
     return [f"instruction: {wanted.name} should be refused but {len(ends)} readings are allowed"] if ends else []
 
 
-def _find_idle_facts(
-    domain: Domain, walk: Walk, session: Session, request: Request, wanted: ToolCall
-) -> list[str]:
+def _find_idle_facts(domain: Domain, walk: Walk, session: Session, request: Request, wanted: ToolCall) -> list[str]:
     """Find facts without which only the wanted arguments would remain."""
     tool, problems = domain.tools[wanted.name], []
     for fact in request.facts:

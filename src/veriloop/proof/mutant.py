@@ -117,8 +117,9 @@ def make_alternatives(
     gold = task.gold
     extra = [SeatCall(seat="agent", call=read.call) for read in rng.sample(walk.reads, min(3, len(walk.reads)))]
     yield "extra_reads", (*extra, *gold)
-    yield "repeated_reads", tuple(
-        part for step in gold for part in ((step,) if is_write(domain, step) else (step, step))
+    yield (
+        "repeated_reads",
+        tuple(part for step in gold for part in ((step,) if is_write(domain, step) else (step, step))),
     )
     writes = [step for step in gold if is_write(domain, step)]
     reads = [step for step in gold if not is_write(domain, step)]

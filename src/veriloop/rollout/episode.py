@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from veriloop.core.message import Message, Seat, Turn
 from veriloop.core.trace import StopReason, Trace
 from veriloop.domains.domain import Domain
+from veriloop.domains.perspective import seat_tools, system_text, visible_turns
 from veriloop.domains.session import Session
-from veriloop.domains.task import Task, UserScenario
-from veriloop.domains.tool import Tool
+from veriloop.domains.task import Task
 from veriloop.rollout.player import View
 
 GREETING = "Hi! How can I help you today?"
@@ -48,8 +48,8 @@ class Episode:
         self._stop: StopReason | None = None
         self._error: str | None = None
         self._system: dict[Seat, str] = {
-            "agent": _agent_system(domain.policy, task.initial.ticket),
-            "user": render_scenario(task.user),
+            "agent": system_text(domain, task, "agent"),
+            "user": system_text(domain, task, "user"),
         }
 
     def pending(self) -> View | None:
@@ -113,29 +113,3 @@ class Episode:
         if len(self._turns) >= self._limits.turns:
             return StopReason.MAX_TURNS
         return None
-
-
-def seat_tools(domain: Domain, seat: Seat) -> tuple[Tool, ...]:
-    """Return the tools that a seat owns."""
-    return tuple(tool for tool in domain.tools.values() if tool.seat == seat)
-
-
-def visible_turns(turns: list[Turn], seat: Seat) -> tuple[Turn, ...]:
-    """Return the turns a seat sees: all of its own, and what the other seat said aloud."""
-    return tuple(turn for turn in turns if turn.seat == seat or turn.spoken)
-
-
-def render_scenario(user: UserScenario) -> str:
-    """Return the user's instruction as one text."""
-    parts = {
-        "Persona": user.persona,
-        "Reason for call": user.reason_for_call,
-        "Known info": user.known_info,
-        "Unknown info": user.unknown_info,
-        "Task instructions": user.task_instructions,
-    }
-    return "\n".join(f"{title}: {text}" for title, text in parts.items() if text)
-
-
-def _agent_system(policy: str, ticket: str | None) -> str:
-    return policy if ticket is None else f"{policy}\n\nTicket: {ticket}"
