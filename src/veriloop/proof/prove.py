@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from veriloop.check.allow import CheckerError, validate_checker
 from veriloop.check.clause import find_gold_violations
-from veriloop.check.compile import Case, compile_checker, render_file
+from veriloop.check.compile import Case, compile_checker, evidence_calls, render_file
 from veriloop.check.sandbox import Sandbox
 from veriloop.core.base import Frozen, derive_seed
 from veriloop.core.verdict import Outcome, Verdict
@@ -122,6 +122,10 @@ def _check_gold(domain: Domain, task: Task, gold: Replay, sandbox: Sandbox, ledg
         ledger.problems.append(f"gold: {gold.errors} of its calls are refused by the tools")
     for violation in find_gold_violations(domain, task.initial, task.gold):
         ledger.problems.append(f"gold: {violation.call.name} breaks {violation.clause}: {violation.reason}")
+    unread = {clause.read for clause in domain.clauses if clause.id in task.refused and clause.read}
+    unread -= {call.name for call in evidence_calls(domain, task)}
+    if unread:
+        ledger.problems.append(f"gold: it refuses without {', '.join(sorted(unread))}, which shows why")
     first, second = sandbox.run(task.checker, [gold.case(closing_words(task))] * 2)
     if not first.passed:
         ledger.problems.append(f"gold: the checker says {first.outcome.value}: {first.reason}")
