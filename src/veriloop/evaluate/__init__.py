@@ -1,0 +1,1 @@
+"""Measurement: agents on tasks of our own domains and on official benchmark tasks."""
