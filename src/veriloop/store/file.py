@@ -13,7 +13,7 @@ class StoreError(VeriloopError):
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> int:
-    """Write text lines to `path` and return how many; a killed process leaves the old file or the new one, never a part."""
+    """Write text lines to `path` and return how many; a killed process leaves the old file or the new, never a part."""
     count = 0
     temporary = path.with_name(f".{path.name}.tmp")
     try:

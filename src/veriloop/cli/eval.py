@@ -1,0 +1,92 @@
+"""`veriloop eval`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from veriloop.cli.output import Result, align_table, show_progress
+from veriloop.evaluate.own import EvalConfig
+from veriloop.pipeline.evaluation import Contest, Endpoint, run_evaluation
+from veriloop.rollout.episode import Limits
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Play:
+    """How dialogues are played."""
+
+    trials: Annotated[int, Parameter(validator=Number(gte=1))] = 4
+    """Dialogues per task; pass^k is given for k up to this."""
+    seed: int = 0
+    """Every dialogue's seed comes from this one."""
+    width: Annotated[int, Parameter(validator=Number(gte=1))] = 32
+    """Dialogues at once."""
+    max_steps: Annotated[int, Parameter(validator=Number(gte=1))] = 60
+    """Turns of both seats together before a dialogue is cut."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Served:
+    """How models answer."""
+
+    base_url: str | None = None
+    """Where `openai:` players are served."""
+    key_env: str = "OPENAI_API_KEY"
+    """Name of the environment variable that holds the key."""
+    max_tokens: int = 512
+    """Tokens of one answer at most."""
+    temperature: float | None = None
+    """Of endpoints and model folders; by default their own."""
+
+
+def eval_command(
+    domain: str,
+    *,
+    agent: str,
+    tasks: Path,
+    user: str = "scripted",
+    play: Play | None = None,
+    served: Served | None = None,
+    out: Path | None = None,
+) -> Result:
+    """Measure an agent: pass^k over a run's tasks, with 95 % intervals.
+
+    Parameters
+    ----------
+    domain
+        A name from `veriloop domains` or a path to a Python file.
+    agent
+        gold, oracle, expert, noop, transfer, random, openai:MODEL, or a model folder.
+    tasks
+        A run directory, a folder of task files or one task file.
+    user
+        scripted, openai:MODEL, or a model folder.
+    out
+        The result file; by default it goes into the run's `evals` folder.
+    """
+    how, model = play or Play(), served or Served()
+    config = EvalConfig(trials=how.trials, width=how.width, seed=how.seed, limits=Limits(turns=how.max_steps))
+    endpoint = Endpoint(model.base_url, model.key_env, model.max_tokens, model.temperature)
+    with show_progress(f"{agent} on {domain}") as progress:
+        summary = run_evaluation(
+            Contest(domain, agent, user, tasks), config, endpoint=endpoint, out=out, progress=progress
+        )
+    return Result(summary, describe_scores({agent: summary}))
+
+
+def describe_scores(summaries: dict[str, dict[str, Any]]) -> str:
+    """Return a table of pass^k with intervals, one row per agent."""
+    ks = sorted({k for summary in summaries.values() for k in summary["pass_hat"]}, key=int)
+    rows = [(name, *(_spell(summary, k) for k in ks)) for name, summary in summaries.items()]
+    return align_table(("agent", *(f"pass^{k}" for k in ks)), rows)
+
+
+def _spell(summary: dict[str, Any], k: str) -> str:
+    if k not in summary["pass_hat"]:
+        return "-"
+    low, high = summary["interval_95"][k]
+    return f"{summary['pass_hat'][k]:.3f} [{low:.3f}, {high:.3f}]"

@@ -1,0 +1,85 @@
+"""The entry point: reads the command line, runs one command, prints its result or one line about what is wrong."""
+
+import difflib
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stdout
+from typing import Annotated
+
+from cyclopts import App, CycloptsError, Parameter
+
+import veriloop
+from veriloop.cli.output import Result, write_error, write_result
+from veriloop.core.errors import InputError, VeriloopError
+
+COMMANDS = ("demo", "domains", "check", "synth", "export", "sft", "rl", "eval", "ablate", "report")
+INTERRUPTED = 130
+
+
+def make_app() -> App:
+    """Return the application; a command's module is imported when the command is run or its help is shown."""
+    app = App(
+        name="veriloop",
+        help="From a domain (tools, database, policy) to a trained tool-using agent, with proof at every step.",
+        version=veriloop.__version__,
+        result_action="return_value",
+        suppress_keyboard_interrupt=False,
+    )
+    for name in COMMANDS:
+        app.command(f"veriloop.cli.{name}:{name}_command", name=name)
+
+    @app.meta.default
+    def launch(
+        *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+        json: Annotated[bool, Parameter(negative="")] = False,
+    ) -> int:
+        """Run one command.
+
+        Parameters
+        ----------
+        json
+            Print one JSON object on stdout and nothing else there.
+        """
+        _check_command(tokens)
+        # Libraries that print would spoil the JSON, so they print on stderr.
+        with redirect_stdout(sys.stderr) if json else nullcontext():
+            result = app(tokens, exit_on_error=False, print_error=False)
+        if isinstance(result, Result):
+            write_result(result, as_json=json)
+            return result.code
+        return 0
+
+    return app
+
+
+def _check_command(tokens: Sequence[str]) -> None:
+    """Refuse an unknown command here: cyclopts would import every command to find a near one."""
+    if not tokens or tokens[0].startswith("-") or tokens[0] in COMMANDS:
+        return
+    close = difflib.get_close_matches(tokens[0], COMMANDS, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"commands are {', '.join(COMMANDS)}"
+    raise InputError(f"there is no command {tokens[0]!r}; {hint}")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line and return its exit code: 0 done, 1 gate not met, 2 bad input, 3 stopped by budget."""
+    try:
+        return make_app().meta(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        write_error(f"{str(error).rstrip('. ')}; see veriloop --help")
+        return 2
+    except VeriloopError as error:
+        write_error(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        write_error("interrupted; what was finished is stored, continue with --resume")
+        return INTERRUPTED
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

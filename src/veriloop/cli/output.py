@@ -1,0 +1,63 @@
+"""What reaches the terminal: results on stdout, progress and errors on stderr."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a command found: `data` for `--json`, `text` for people. code: 1 when a gate was not met."""
+
+    data: Mapping[str, Any]
+    text: str
+    code: int = 0
+
+
+def write_result(result: Result, *, as_json: bool) -> None:
+    """Print a result on stdout: one JSON object on one line, or the text."""
+    print(json.dumps(result.data, ensure_ascii=False) if as_json else result.text)
+
+
+def write_error(message: str) -> None:
+    """Print one line on stderr."""
+    print(f"veriloop: {' '.join(message.split())}", file=sys.stderr)
+
+
+@contextmanager
+def show_progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Return a callback (done, total) that moves a bar on stderr; silent where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def align_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Return a table in plain text, columns as wide as their widest cell, numbers to the right."""
+    cells = [list(header), *([_cell(value) for value in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    right = [bool(rows) and all(isinstance(row[column], int | float) for row in rows) for column in range(len(header))]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in cells
+    ]
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,71 @@
+"""`veriloop synth`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from veriloop.cli.output import Result, show_progress
+from veriloop.engine.synthesize import SynthConfig, SynthResult
+from veriloop.pipeline.synthesis import run_synthesis
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Evolution:
+    """How plans are written, tried and changed."""
+
+    plans: Annotated[int, Parameter(validator=Number(gte=1))] = 2
+    """Plan pairs, each with a stream of its own."""
+    rounds: Annotated[int, Parameter(validator=Number(gte=0))] = 1
+    """Reflection rounds before the scale-up."""
+    verify: Annotated[bool, Parameter(negative="--no-verify")] = True
+    """Prove tasks and judge demonstrations; `--no-verify` is for ablations."""
+    evolve: Annotated[bool, Parameter(negative="--no-evolve")] = True
+    """Rewrite plans from the pilot's failures; `--no-evolve` keeps them as written."""
+
+
+def synth_command(
+    domain: str,
+    *,
+    n: Annotated[int, Parameter(name=["-n", "--tasks"], validator=Number(gte=1))],
+    out: Path,
+    seed: int = 0,
+    evolution: Evolution | None = None,
+    resume: Annotated[bool, Parameter(negative="")] = False,
+) -> Result:
+    """Make proved tasks with demonstrations.
+
+    Parameters
+    ----------
+    domain
+        A name from `veriloop domains` or a path to a Python file.
+    n
+        Proved tasks wanted.
+    out
+        The run directory to make.
+    seed
+        Equal seeds give equal runs.
+    resume
+        Continue the run in `--out` where it was stopped.
+    """
+    chosen = evolution or Evolution()
+    config = SynthConfig(
+        n=n, seed=seed, plans=chosen.plans, rounds=chosen.rounds, verify=chosen.verify, evolve=chosen.evolve
+    )
+    with show_progress(f"proving tasks of {domain}") as progress:
+        result = run_synthesis(domain, out, config, resume=resume, progress=progress)
+    return Result(result.model_dump(mode="json"), _describe(result), 0 if result.proved >= n else 1)
+
+
+def _describe(result: SynthResult) -> str:
+    lines = [
+        f"{result.proved} tasks proved of {result.attempted} drafts, {result.no_write} of them to be refused",
+        f"checkers caught {result.mutation_score:.2%} of the mutants before acceptance"
+        if result.mutation_score is not None
+        else "nothing was verified",
+    ]
+    lines += [f"round {entry['round']}: fitness {entry['fitness']}: {entry['reason']}" for entry in result.rounds]
+    return "\n".join([*lines, f"run: {result.run} ({result.seconds:.1f} s)"])
