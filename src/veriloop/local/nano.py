@@ -1,0 +1,34 @@
+"""A small model of the Qwen3 architecture, made from scratch and saved as an ordinary Hugging Face folder."""
+
+from typing import Any
+
+SIZES = {
+    "nano": {"hidden_size": 192, "num_hidden_layers": 4, "intermediate_size": 512},
+    "pico": {"hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 128},
+}
+"""nano: about 2 M parameters. pico: for tests."""
+
+
+def make_nano(tokenizer: Any, size: str = "nano", *, context: int = 1536, seed: int = 0) -> Any:
+    """Return a fresh float32 model for `tokenizer`; all heads share one key and value head, which keeps the cache small."""
+    import torch
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    torch.manual_seed(seed)
+    shape = SIZES[size]
+    config = Qwen3Config(
+        vocab_size=(len(tokenizer) + 7) // 8 * 8,
+        num_attention_heads=4,
+        num_key_value_heads=1,
+        head_dim=shape["hidden_size"] // 4,
+        max_position_embeddings=context,
+        tie_word_embeddings=True,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=None,
+        attention_dropout=0.0,
+        **shape,
+    )
+    model = Qwen3ForCausalLM(config)
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    return model.float()
