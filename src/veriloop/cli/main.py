@@ -64,7 +64,11 @@ def _check_command(tokens: Sequence[str]) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code: 0 done, 1 gate not met, 2 bad input, 3 stopped by budget."""
     try:
-        return make_app().meta(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
+        # Help and version return nothing.
+        launched = make_app().meta(
+            list(arguments), exit_on_error=False, print_error=False, result_action="return_value"
+        )
+        return launched or 0
     except CycloptsError as error:
         write_error(f"{str(error).rstrip('. ')}; see veriloop --help")
         return 2

@@ -34,9 +34,9 @@ class Dialogue:
 
 
 def iter_tasks(run: Run) -> Iterator[tuple[int, Task]]:
-    """Yield (item, task) for every proved task, in item order."""
-    for entry in run.ledger.entries("proof", "done"):
-        yield entry.item, _load_task(run, entry.item)
+    """Yield (item, task) for every accepted task, in item order; a draft that was not proved is a rejected row."""
+    for entry in run.ledger.entries("synth", "done"):
+        yield entry.item, Task.model_validate_json(entry.text)
 
 
 def iter_dialogues(run: Run, *, good: bool = False) -> Iterator[Dialogue]:
