@@ -1,12 +1,10 @@
 """The retail domain: 500 customers, 1,000 orders and 50 products of the package, split by customer."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel
 from tau2.domains.retail.data_model import RetailDB
@@ -25,7 +23,7 @@ from veriloop.domains.tau2.retail_clause import CLAUSES
 from veriloop.domains.tau2.retail_source import KINDS, SOURCES, TOPICS, YIELDS
 from veriloop.domains.tau2.rows import Rows, Store
 from veriloop.domains.tau2.session import Tau2Session
-from veriloop.domains.tool import Tool
+from veriloop.domains.tool import Tool, ToolKind
 
 TABLES = ("orders", "products", "users")
 SPLITS = ("train", "test")
@@ -35,7 +33,7 @@ HEARD_SHARE = 4
 """One caller in so many also has the number of an order that is not theirs."""
 
 
-def build_retail() -> Domain:
+def load_retail() -> Domain:
     """Return the domain; its database is read from the package on first use."""
     return RetailDomain()
 
@@ -48,15 +46,15 @@ class RetailDomain:
     clauses: tuple[Clause, ...] = CLAUSES
     kinds: dict[str, Source] = field(default_factory=lambda: dict(KINDS))
 
-    @functools.cached_property
+    @property
     def policy(self) -> str:
         """The package's policy, to the letter."""
-        return RETAIL_POLICY_PATH.read_text(encoding="utf-8")
+        return _read_policy()
 
-    @functools.cached_property
+    @property
     def tools(self) -> dict[str, Tool]:
         """The package's tools with their own schemas and our declarations, by name."""
-        return {name: _wrap_tool(name, made) for name, made in RetailTools(None).get_tools().items()}  # pyright: ignore[reportArgumentType]
+        return _wrap_tools()
 
     def database(self, split: str, index: int) -> str:
         """Return the split's only database."""
@@ -91,7 +89,8 @@ def split_of(user_id: str) -> str:
 
 @functools.lru_cache(maxsize=2)
 def _find_callers(split: str) -> tuple[Caller, ...]:
-    users: list[Any] = [user for key, user in load_tables()["users"].items() if user.orders and split_of(key) == split]
+    rows: Mapping[str, Any] = load_tables()["users"]
+    users = [user for key, user in rows.items() if user.orders and split_of(key) == split]
     callers = []
     for position, user in enumerate(users):
         other = users[(position * 7 + 3) % len(users)]
@@ -106,12 +105,23 @@ def _known(user: Any) -> dict[str, Any]:
     return {"email": user.email, "first_name": name.first_name, "last_name": name.last_name, "zip": address.zip}
 
 
-def _wrap_tool(name: str, made: Any) -> Tool:
+@functools.lru_cache(maxsize=1)
+def _read_policy() -> str:
+    return RETAIL_POLICY_PATH.read_text(encoding="utf-8")
+
+
+@functools.lru_cache(maxsize=1)
+def _wrap_tools() -> dict[str, Tool]:
+    toolkit = RetailTools(cast(Any, None))
+    return {name: _wrap_tool(toolkit, name, made) for name, made in toolkit.get_tools().items()}
+
+
+def _wrap_tool(toolkit: RetailTools, name: str, made: Any) -> Tool:
     function = made.openai_schema["function"]
     return Tool(
         name=name,
         seat="agent",
-        kind=RetailTools(None).tool_type(name).value,  # pyright: ignore[reportArgumentType]
+        kind=cast(ToolKind, toolkit.tool_type(name).value),
         description=function["description"],
         parameters=function["parameters"],
         run=functools.partial(_run_tool, name),

@@ -122,11 +122,12 @@ def _deny_early_transfer(case: Case) -> str | None:
 
 def _deny_repeated(case: Case) -> str | None:
     order_id = case.call.arguments.get("order_id")
-    made = [call for call, _ in case.calls if call.name == case.call.name and call.arguments.get("order_id") == order_id]
+    calls = [call for call, _ in case.calls if call.name == case.call.name]
+    made = any(call.arguments.get("order_id") == order_id for call in calls)
     return "this change was already made on the order" if made else None
 
 
-def _deny_reason(case: Case, order: Any) -> str | None:
+def _deny_reason(case: Case, _: Any) -> str | None:
     reason = case.call.arguments.get("reason")
     return None if reason in REASONS else f"{reason!r} is no acceptable reason for cancelling"
 
@@ -176,7 +177,7 @@ def _deny_refund(case: Case, order: Any) -> str | None:
 
 
 def _deny_unless(wanted: Callable[[str], bool], reason: str) -> Callable[[Case, Any], str | None]:
-    return lambda case, order: None if wanted(order.status) else f"{reason}; its status is {order.status!r}"
+    return lambda _, order: None if wanted(order.status) else f"{reason}; its status is {order.status!r}"
 
 
 def _rule(

@@ -12,7 +12,7 @@ from veriloop.domains.database import digest_changes
 from veriloop.domains.tau2.rows import Store
 from veriloop.domains.tool import Tool
 
-_REQUESTOR = {"agent": "assistant", "user": "user"}
+REQUESTORS: dict[Seat, Any] = {"agent": "assistant", "user": "user"}
 _POWER = re.compile(r"\*\*\s*\d{1,3}(?!\d)")
 
 
@@ -60,7 +60,7 @@ class Tau2Session:
     def _respond(self, state: Store, seat: Seat, call: ToolCall) -> ToolResult:
         environment = Environment(domain_name="", policy="", tools=self._toolkit(state))
         arguments = copy.deepcopy(call.arguments)
-        asked = Tau2Call(id=call.id, name=call.name, arguments=arguments, requestor=_REQUESTOR[seat])  # pyright: ignore[reportArgumentType]
+        asked = Tau2Call(id=call.id, name=call.name, arguments=arguments, requestor=REQUESTORS[seat])
         answer = environment.get_response(asked)
         return ToolResult(call_id=call.id, content=answer.content or "", error=answer.error)
 

