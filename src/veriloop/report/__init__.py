@@ -1,0 +1,1 @@
+"""The report of a run: one HTML file that works offline, made from the run's ledger, evaluations and models."""

@@ -1,0 +1,173 @@
+"""The whole dialogues that a report shows: a few demonstrations of each kind, and wins and losses of each agent."""
+
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from veriloop.core.message import Change, Turn
+from veriloop.core.trace import Trace
+from veriloop.core.verdict import Verdict
+from veriloop.domains.perspective import render_scenario
+from veriloop.domains.task import Task
+from veriloop.store.result import iter_dialogues
+from veriloop.store.run import Run
+
+SCANNED = 400
+"""Demonstrations looked through for one of each tier."""
+LONGEST = 3000
+"""Characters of one tool result that are shown."""
+_BASELINES = frozenset({"noop", "transfer", "random", "gold", "oracle"})
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field of a changed row; an inserted row has no `before`, a deleted one no `after`."""
+
+    name: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RowChange:
+    """One changed row with the fields that differ. verb: inserted, deleted or changed."""
+
+    place: str
+    verb: str
+    fields: tuple[FieldChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CallLine:
+    """One tool call: its line, its arguments as JSON, what came back."""
+
+    name: str
+    arguments: str
+    result: str
+    error: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TurnLine:
+    """One turn with its calls, and the rows that they changed."""
+
+    seat: str
+    content: str
+    silent: bool
+    thinking: str | None
+    malformed: str | None
+    calls: tuple[CallLine, ...]
+    changes: tuple[RowChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One dialogue as the page has it. links: title -> relative path, only of files that exist."""
+
+    title: str
+    players: str
+    stop: str
+    error: str | None
+    verdict: Verdict | None
+    notes: tuple[str, ...]
+    scenario: str
+    turns: tuple[TurnLine, ...]
+    net: tuple[RowChange, ...]
+    links: dict[str, str]
+
+
+def pick_demonstrations(run: Run) -> list[Shown]:
+    """Return the first passed demonstration of each tier and the first one that failed, if any did."""
+    found: dict[str, Shown] = {}
+    for dialogue in itertools.islice(iter_dialogues(run), SCANNED):
+        kind = dialogue.task.tags.tier if dialogue.verdict.passed else "failed"
+        if kind not in found:
+            notes = _read_findings(dialogue.findings)
+            found[kind] = show(f"{kind}", dialogue.trace, dialogue.verdict, run.path, dialogue.task, notes)
+    return [found[kind] for kind in sorted(found)]
+
+
+def pick_played(run: Path) -> list[Shown]:
+    """Return the first win and the first loss of each evaluated agent that is no baseline."""
+    found: list[Shown] = []
+    for file in sorted((run / "evals").glob("*.jsonl")):
+        wanted = {"won", "lost"}
+        for line in _iter_lines(file):
+            if not wanted or line["trace"]["players"].get("agent") in _BASELINES:
+                break
+            verdict = Verdict.model_validate(line["verdict"]) if line["verdict"] else None
+            kind = "won" if verdict and verdict.passed else "lost"
+            if verdict and kind in wanted:
+                wanted.discard(kind)
+                trace = Trace.model_validate(line["trace"])
+                found.append(show(f"{file.stem}, {kind}", trace, verdict, run))
+    return found
+
+
+def show(
+    title: str, trace: Trace, verdict: Verdict | None, run: Path, task: Task | None = None, notes: tuple[str, ...] = ()
+) -> Shown:
+    """Return a dialogue as the page has it."""
+    places = {"task": f"tasks/{trace.task_id}.json", "checker": f"checkers/{trace.task_id}.py"}
+    return Shown(
+        title=title,
+        players=", ".join(f"{seat}: {name}" for seat, name in sorted(trace.players.items())),
+        stop=trace.stop.value,
+        error=trace.error,
+        verdict=verdict,
+        notes=notes,
+        scenario=render_scenario(task.user) if task else "",
+        turns=tuple(_show_turn(turn) for turn in trace.turns),
+        net=tuple(show_change(change) for change in trace.changes),
+        links={f"{name} {trace.task_id}": place for name, place in places.items() if (run / place).is_file()},
+    )
+
+
+def show_change(change: Change) -> RowChange:
+    """Return a change with the fields that differ, in the row's order."""
+    before, after = change.before or {}, change.after or {}
+    verb = "inserted" if change.before is None else "deleted" if change.after is None else "changed"
+    names = [name for name in dict.fromkeys([*before, *after]) if before.get(name) != after.get(name)]
+    fields = tuple(FieldChange(name, _spell(before, name), _spell(after, name)) for name in names)
+    return RowChange(f"{change.table} {change.key}", verb, fields)
+
+
+def _show_turn(turn: Turn) -> TurnLine:
+    calls = []
+    for position, call in enumerate(turn.tool_calls):
+        result = turn.results[position] if position < len(turn.results) else None
+        arguments = json.dumps(call.arguments, ensure_ascii=False, indent=2)
+        content = _shorten(result.content) if result else "not run"
+        calls.append(CallLine(call.name, arguments, content, bool(result and result.error)))
+    changes = tuple(show_change(change) for result in turn.results for change in result.changes)
+    return TurnLine(
+        turn.seat, turn.content, bool(turn.tool_calls), turn.thinking, turn.malformed, tuple(calls), changes
+    )
+
+
+def _read_findings(findings: dict[str, Any]) -> tuple[str, ...]:
+    notes = [f"clause broken: {text}" for text in findings.get("violations", ())]
+    if blame := findings.get("blame"):
+        notes.append(f"blamed on the {blame['fault']}: {blame['evidence']}")
+    return tuple(notes)
+
+
+def _spell(row: dict[str, Any], name: str) -> str | None:
+    if name not in row:
+        return None
+    value = row[name]
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
+
+
+def _iter_lines(file: Path) -> Iterator[dict[str, Any]]:
+    with file.open(encoding="utf-8") as lines:
+        for line in lines:
+            if line.endswith("\n"):
+                yield json.loads(line)

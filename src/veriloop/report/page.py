@@ -1,0 +1,121 @@
+"""Writes the report: gathers a run's facts and renders them into one HTML file without scripts or outside links."""
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+import veriloop
+from veriloop.core.errors import InputError
+from veriloop.report.chart import draw_bar, draw_interval, draw_lines
+from veriloop.report.coverage import Coverage, ProofFacts, read_coverage, read_proofs
+from veriloop.report.dialogue import Shown, pick_demonstrations, pick_played
+from veriloop.report.funnel import Funnel, read_funnel
+from veriloop.report.score import Curves, Difference, ScoreTable, compare_evals, read_figures, read_scores
+from veriloop.store.file import write_text
+from veriloop.store.run import open_run
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything a page says about one run."""
+
+    name: str
+    domain: str
+    config: dict[str, str]
+    versions: dict[str, str]
+    funnel: Funnel
+    coverage: Coverage
+    proofs: ProofFacts
+    rounds: list[dict[str, Any]]
+    scores: list[ScoreTable]
+    curves: list[Curves]
+    demonstrations: list[Shown]
+    played: list[Shown]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Another run beside this one."""
+
+    other: Facts
+    differences: list[Difference]
+
+
+def write_report(run_path: Path, compare: Path | None = None) -> Path:
+    """Write `report.html` into a run directory and return its path; `compare` names a second run to set beside it.
+
+    Raises InputError for a directory that is no run or holds files that cannot be read.
+    """
+    facts = read_facts(run_path)
+    comparison = None
+    if compare is not None:
+        if compare.resolve() == run_path.resolve():
+            raise InputError(f"{str(compare)!r} is the run itself; name another one to compare with")
+        comparison = Comparison(read_facts(compare), compare_evals(run_path, compare))
+    path = run_path / "report.html"
+    write_text(path, render_page(facts, comparison).rstrip("\n"))
+    return path
+
+
+def read_facts(run_path: Path) -> Facts:
+    """Return the facts of a run, finished or not."""
+    with open_run(run_path) as run:
+        stored: dict[str, Any] = run.ledger.get_meta("versions", {})
+        return Facts(
+            name=run_path.resolve().name,
+            domain=run.domain,
+            config=dict(_flatten(run.config)),
+            versions={"veriloop": veriloop.__version__, **{name: str(value) for name, value in stored.items()}},
+            funnel=read_funnel(run),
+            coverage=read_coverage(run),
+            proofs=read_proofs(run),
+            rounds=run.ledger.get_meta("rounds", []),
+            scores=read_scores(run_path),
+            curves=read_figures(run_path),
+            demonstrations=pick_demonstrations(run),
+            played=pick_played(run_path),
+        )
+
+
+def render_page(facts: Facts, comparison: Comparison | None = None) -> str:
+    """Return the page; whatever comes from the run is escaped."""
+    folder = resources.files("veriloop.report")
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=jinja2.FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8")),
+    )
+    environment.filters.update(percent=spell_percent, number=spell_number)
+    environment.globals.update(draw_bar=draw_bar, draw_interval=draw_interval, draw_lines=draw_lines)
+    style = Markup(folder.joinpath("style.css").read_text(encoding="utf-8"))
+    return environment.get_template("page.html.j2").render(facts=facts, comparison=comparison, style=style)
+
+
+def spell_percent(share: float | None) -> str:
+    """Return a share as a percentage with one decimal, a dash for None."""
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def spell_number(value: float | None) -> str:
+    """Return a count with thin spaces between thousands, or a number with three decimals, a dash for None."""
+    if value is None or value != value:
+        return "–"
+    return f"{value:,}".replace(",", "\u202f") if isinstance(value, int) else f"{value:.3f}"
+
+
+def _flatten(config: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Return settings as (dotted name, text), `domain` left out: it heads the page."""
+    rows: list[tuple[str, str]] = []
+    for key, value in config.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            rows += _flatten(value, f"{name}.")
+        elif name != "domain":
+            rows.append((name, str(value)))
+    return rows
