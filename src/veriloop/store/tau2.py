@@ -47,7 +47,8 @@ def _set_up(calls: tuple[SeatCall, ...]) -> dict[str, Any] | None:
     if not calls:
         return None
     actions = [
-        {"env_type": REQUESTOR[step.seat], "func_name": step.call.name, "arguments": step.call.arguments} for step in calls
+        {"env_type": REQUESTOR[step.seat], "func_name": step.call.name, "arguments": step.call.arguments}
+        for step in calls
     ]
     return {"initialization_data": None, "initialization_actions": actions, "message_history": None}
 
