@@ -46,7 +46,8 @@ class Source:
     kind: the name values are pooled under. label: how people call it ("tracking number"). values: the candidates
     in a scope; None means the pool of `kind`. say: how a user who cannot know the raw value describes it; None means
     the value itself. told: False for internal values that a user never says (the agent must read them).
-    free: the candidates are samples of an unlimited choice (a new phone number), not all there is.
+    free: the candidates are samples of an unlimited choice (a new phone number), not all there is. implied: a user
+    leaves the value out where nothing else could be meant (their only order), and the agent has to find it.
     """
 
     kind: str
@@ -55,6 +56,7 @@ class Source:
     say: Callable[[Any, Scope], str] | None = None
     told: bool = True
     free: bool = False
+    implied: bool = False
 
     def candidates(self, scope: Scope) -> list[Any]:
         """Return the values this parameter may take in `scope`, in a stable order."""

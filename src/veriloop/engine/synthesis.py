@@ -12,6 +12,7 @@ from veriloop.domains.task import Fact, Initial, Provenance, Request, SeatCall, 
 from veriloop.domains.walk import Walk, explore, pooled_values
 from veriloop.engine.draft import Draft, apply_draft, draft_calls, draft_write, evidence_reads
 from veriloop.engine.plan import PlanPair
+from veriloop.engine.request import drop_implied
 from veriloop.engine.scenario import pick_topic, render_user
 
 SHAPES = {"single": (True,), "compound": (True, True), "refusal": (False,), "partial": (True, False)}
@@ -62,8 +63,10 @@ def synthesise(domain: Domain, pair: PlanPair, order: Order) -> Task | None:
         return None
     gold: list[SeatCall] = []
     requests: list[Request] = []
+    session = setting.session.fork()
     for draft in drafts:
-        request = _write_request(setting, draft, rng)
+        request = drop_implied(domain, setting.caller, session, draft, _write_request(setting, draft, rng), rng)
+        apply_draft(session, draft)
         told = frozenset(fact.value for fact in (*identity, *request.facts) if isinstance(fact.value, str | int))
         chain = setting.walk.chain(pooled_values(draft.tool, draft.arguments), start, told)
         reads = evidence_reads(domain, setting.walk, draft, chain, told)

@@ -1,6 +1,7 @@
 """The instruction's half of the proof: what the user is given suffices, nothing is idle, and it means one thing."""
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 from veriloop.core.message import ToolCall
@@ -122,16 +123,20 @@ def _find_readings(
 
 def _find_idle_facts(domain: Domain, walk: Walk, session: Session, request: Request, wanted: ToolCall) -> list[str]:
     """Find facts without which only the wanted arguments would remain."""
-    tool, problems = domain.tools[wanted.name], []
-    for fact in request.facts:
-        source = tool.sources[fact.argument]
-        if source.free:
-            continue
-        others = {other.argument: other for other in request.facts if other is not fact}
-        readings = _readings(tool, others, walk, session, free=fact.argument)
-        if all(reading == wanted.arguments for reading in readings):
-            problems.append(f"instruction: the {fact.label} is told but nothing else could be meant")
-    return problems
+    tool = domain.tools[wanted.name]
+    idle = [fact for fact in request.facts if is_idle(tool, fact, request.facts, walk, session, wanted.arguments)]
+    return [f"instruction: the {fact.label} is told but nothing else could be meant" for fact in idle]
+
+
+def is_idle(
+    tool: Tool, fact: Fact, facts: Sequence[Fact], walk: Walk, session: Session, wanted: dict[str, Any]
+) -> bool:
+    """Return whether the other ones of `facts` leave nothing but the wanted arguments."""
+    if tool.sources[fact.argument].free:
+        return False
+    others = {other.argument: other for other in facts if other is not fact}
+    readings = _readings(tool, others, walk, session, free=fact.argument)
+    return all(reading == wanted for reading in readings)
 
 
 def _end(domain: Domain, walk: Walk, session: Session, tool: Tool, arguments: dict[str, Any]) -> str | None:

@@ -16,6 +16,9 @@ from veriloop.proof.instruction import check_instruction
 from veriloop.proof.mutant import Mutant, make_alternatives, make_mutants
 from veriloop.proof.replay import Replay, closing_words, replay
 
+_MAY_BE_EQUIVALENT = ("changed_argument", "dropped_write", "foreign_write", "forbidden_write")
+"""Kinds of mutants that may lead to the gold state (a forbidden write, when the tool refuses it as well)."""
+
 
 class ClassScore(Frozen):
     """Mutants of one kind: tried, caught, and left out because they reached the gold state."""
@@ -138,7 +141,7 @@ def _check_mutants(
 ) -> None:
     for mutant in mutants:
         made = ledger.count(replay(domain, task, mutant.calls))
-        if mutant.kind in ("changed_argument", "dropped_write", "foreign_write", "forbidden_write") and made.digest == gold.digest:
+        if mutant.kind in _MAY_BE_EQUIVALENT and made.digest == gold.digest:
             ledger.add(mutant.kind, equivalent=True)
             continue
         verdict = sandbox.run(task.checker, [made.case(mutant.words)])[0]

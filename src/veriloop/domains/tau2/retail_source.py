@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from dataclasses import replace
 from typing import Any
 
 from veriloop.core.base import derive_seed
@@ -118,17 +119,17 @@ EMAIL = ref("email", "email address")
 FIRST_NAME = ref("first_name", "first name")
 LAST_NAME = ref("last_name", "last name")
 ZIP = ref("zip", "zip code")
-ORDER = ref("order_id", "order number")
+ORDER = replace(ref("order_id", "order number"), implied=True)
 USER = ref("user_id", "user id", told=False)
 PRODUCT = ref("product_id", "product id", told=False)
-PAYMENT = ref("payment_method_id", "payment method", say=_say_payment)
+PAYMENT = replace(ref("payment_method_id", "payment method", say=_say_payment), implied=True)
 REASON = choice(
     "reason",
     ("no longer needed", "ordered by mistake", "found a better price", "delivery takes too long"),
     "reason for cancelling",
 )
-ITEMS = choice("item_id", _list_item_ids, "item to change", say=_say_items)
-RETURNED = choice("item_id", _list_item_ids, "item to return", say=_say_items)
+ITEMS = replace(choice("item_id", _list_item_ids, "item to change", say=_say_items), implied=True)
+RETURNED = replace(ITEMS, label="item to return")
 NEW_ITEMS = choice("variant_id", _list_new_item_ids, "replacement item", say=_say_new_items)
 ADDRESS = {
     "address1": _address_part("address1", "new street address"),
