@@ -9,7 +9,7 @@ from cyclopts.validators import Number
 
 from veriloop.cli.output import Result, align_table, show_progress
 from veriloop.evaluate.own import EvalConfig
-from veriloop.pipeline.evaluation import Contest, Endpoint, run_evaluation
+from veriloop.pipeline.evaluation import Contest, Endpoint, official_split, run_evaluation, run_official_evaluation
 from veriloop.rollout.episode import Limits
 
 
@@ -49,6 +49,7 @@ def eval_command(
     agent: str,
     tasks: Path,
     user: str = "scripted",
+    official: Annotated[bool, Parameter(negative="")] = False,
     play: Play | None = None,
     served: Served | None = None,
     out: Path | None = None,
@@ -62,9 +63,11 @@ def eval_command(
     agent
         gold, oracle, expert, noop, transfer, random, openai:MODEL, or a model folder.
     tasks
-        A run directory, a folder of task files or one task file.
+        A run directory, a folder of task files, one task file, or official:base, official:train, official:test.
     user
         scripted, openai:MODEL, or a model folder.
+    official
+        Use tau2's own orchestrator and evaluator; implied by official tasks.
     out
         The result file; by default it goes into the run's `evals` folder.
     """
@@ -72,9 +75,9 @@ def eval_command(
     config = EvalConfig(trials=how.trials, width=how.width, seed=how.seed, limits=Limits(turns=how.max_steps))
     endpoint = Endpoint(model.base_url, model.key_env, model.max_tokens, model.temperature)
     with show_progress(f"{agent} on {domain}") as progress:
-        summary = run_evaluation(
-            Contest(domain, agent, user, tasks), config, endpoint=endpoint, out=out, progress=progress
-        )
+        evaluate = run_official_evaluation if official or official_split(tasks) else run_evaluation
+        contest = Contest(domain, agent, user, tasks)
+        summary = evaluate(contest, config, endpoint=endpoint, out=out, progress=progress)
     return Result(summary, describe_scores({agent: summary}))
 
 

@@ -1,8 +1,9 @@
 """Whether synthesis reaches everything: each clause allowing and denying something, each tool used by some task."""
 
+import itertools
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from veriloop.check.sandbox import judge
 from veriloop.core.base import derive_seed
@@ -11,7 +12,8 @@ from veriloop.domains.clause import Case, Clause
 from veriloop.domains.domain import Domain
 from veriloop.domains.session import Session
 from veriloop.domains.task import Initial, Task
-from veriloop.domains.walk import draft_arguments, explore
+from veriloop.domains.tool import Tool
+from veriloop.domains.walk import Walk, draft_arguments, explore
 from veriloop.engine.plan import write_plans
 from veriloop.engine.synthesis import Order, synthesise
 from veriloop.pipeline.finding import Finding
@@ -29,11 +31,21 @@ DRAFTS = 6
 
 @dataclass(slots=True)
 class _Reach:
-    """Ids of clauses that were seen to allow or deny a call, and names of tools that tasks or walks use."""
+    """Ids of clauses that were seen to allow or deny a call or broke, and names of tools that tasks or walks use."""
 
     allowed: set[str] = field(default_factory=set)
     denied: set[str] = field(default_factory=set)
     tools: set[str] = field(default_factory=set)
+    broken: dict[str, str] = field(default_factory=dict)
+
+    def note(self, clause: Clause, case: Case) -> None:
+        """Ask a clause and keep what it said, or what it raised."""
+        try:
+            denied = clause.deny(case)
+        except Exception as error:  # noqa: BLE001 - the boundary to a domain's own code: what it raises is the finding
+            self.broken.setdefault(clause.id, f"asked about {case.call.name} it raised {type(error).__name__}: {error}")
+        else:
+            (self.denied if denied else self.allowed).add(clause.id)
 
 
 def check_coverage(domain: Domain, *, seed: int = 0) -> Iterator[Finding]:
@@ -58,26 +70,70 @@ def check_coverage(domain: Domain, *, seed: int = 0) -> Iterator[Finding]:
 
 
 def _try_writes(domain: Domain, reach: _Reach, number: int, rng: random.Random) -> None:
-    """Ask every clause about drafted writes, with all reads made and with none."""
+    """Ask every clause about writes drafted from what one person knows, in several situations."""
     database = domain.database("train", number % 8)
-    caller = rng.choice(list(domain.callers(database, "train")))
+    people = list(domain.callers(database, "train"))
     session = domain.open(Initial(database=database))
-    walk = explore(domain, session, caller, rng)
+    walk, other = (explore(domain, session, rng.choice(people), rng) for _ in range(2))
     reach.tools.update(read.call.name for read in walk.reads)
-    for tool in [tool for tool in domain.tools.values() if tool.kind == "write" and tool.seat == "agent"]:
+    served = _serve(domain, session, other, rng)
+    for tool in _writes(domain):
         for _ in range(DRAFTS):
             arguments = draft_arguments(tool, walk, session, rng)
             if arguments is None:
                 break
             call = ToolCall(id="reach", name=tool.name, arguments=arguments)
-            for calls in (walk.history(), []):
-                _ask(domain, Case(session.state, "agent", call, calls), reach)
+            for history in (walk.history(), [*served, *walk.history()]):
+                _ask(domain, session, Case(session.state, "agent", call, history), reach)
 
 
-def _ask(domain: Domain, case: Case, reach: _Reach) -> None:
-    for clause in domain.clauses:
-        if case.call.name in clause.tools and (clause.about == "state" or case.turns):
-            (reach.denied if clause.deny(case) else reach.allowed).add(clause.id)
+def _serve(domain: Domain, session: Session, walk: Walk, rng: random.Random) -> list[tuple[ToolCall, str]]:
+    """Return the history of a person for whom something was changed, on a fork."""
+    trial, history = session.fork(), walk.history()
+    for tool in _writes(domain):
+        arguments = draft_arguments(tool, walk, session, rng)
+        call = ToolCall(id="served", name=tool.name, arguments=arguments or {})
+        if arguments is not None and not (result := trial.call("agent", call)).error:
+            return [*history, (call, result.content)]
+    return history
+
+
+def _writes(domain: Domain) -> list[Tool]:
+    return [tool for tool in domain.tools.values() if tool.kind == "write" and tool.seat == "agent"]
+
+
+def _ask(domain: Domain, session: Session, case: Case, reach: _Reach) -> None:
+    """Ask about a call as it stands and in the situations in which rules usually forbid it."""
+    for variant in _vary(domain, session, case):
+        for clause in domain.clauses:
+            if variant.call.name in clause.tools and (clause.about == "state" or variant.turns):
+                reach.note(clause, variant)
+
+
+def _vary(domain: Domain, session: Session, case: Case) -> Iterator[Case]:
+    """Yield the case, and situations near it.
+
+    Before anything was read or said; after the call was made already; with arguments mixed up; with the domain's
+    generic tools called in its place.
+    """
+    start = case.turns[:1]
+    yield case
+    yield replace(case, calls=(), turns=start)
+    after = session.fork()
+    made = after.call(case.seat, case.call)
+    if not made.error:
+        yield replace(case, state=after.state, calls=(*case.calls, (case.call, made.content)))
+    given = case.call.arguments
+    for name, other in itertools.permutations(given, 2):
+        if type(given[name]) is type(given[other]) and given[name] != given[other]:
+            yield replace(case, call=case.call.model_copy(update={"arguments": {**given, name: given[other]}}))
+    for tool in domain.tools.values():
+        if tool.kind == "generic" and tool.seat == case.seat:
+            call = ToolCall(
+                id="reach", name=tool.name, arguments=dict.fromkeys(tool.parameters.get("required", ()), "")
+            )
+            yield replace(case, call=call)
+            yield replace(case, call=call, calls=(), turns=start)
 
 
 def _ask_about_gold(domain: Domain, task: Task, reach: _Reach) -> None:
@@ -86,7 +142,7 @@ def _ask_about_gold(domain: Domain, task: Task, reach: _Reach) -> None:
     calls: list[tuple[ToolCall, str]] = []
     for step in task.gold:
         if domain.tools[step.call.name].kind == "write" and step.seat == "agent":
-            _ask(domain, Case(session.state, step.seat, step.call, tuple(calls)), reach)
+            _ask(domain, session, Case(session.state, step.seat, step.call, tuple(calls)), reach)
         result = session.call(step.seat, step.call)
         calls += [] if result.error else [(step.call, result.content)]
 
@@ -116,13 +172,14 @@ def _ask_about_dialogue(domain: Domain, task: Task, turns: tuple[Turn, ...], rea
     for position, turn in enumerate(turns):
         for call in turn.tool_calls:
             if domain.tools.get(call.name) and domain.tools[call.name].kind == "write" and turn.seat == "agent":
-                _ask(domain, Case(session.state, turn.seat, call, tuple(calls), turns[:position]), reach)
-                _ask(domain, Case(session.state, turn.seat, call, tuple(calls), turns[:1]), reach)
+                _ask(domain, session, Case(session.state, turn.seat, call, tuple(calls), turns[:position]), reach)
             result = session.call(turn.seat, call)
             calls += [] if result.error else [(call, result.content)]
 
 
 def _name_unreached(domain: Domain, reach: _Reach) -> Iterator[Finding]:
+    for name, what in reach.broken.items():
+        yield Finding(where=f"clause {name}", what=what, fix="let it return None where it has nothing to say")
     for clause in domain.clauses:
         where = f"clause {clause.id}"
         if clause.id not in reach.allowed:

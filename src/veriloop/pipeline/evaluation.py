@@ -1,17 +1,19 @@
 """An evaluation from names: domain, players, and tasks of a run or of the benchmark."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from veriloop.check.sandbox import judge
 from veriloop.core.errors import InputError
+from veriloop.core.extra import needs_extra
 from veriloop.core.message import Seat
 from veriloop.domains.registry import load_domain
+from veriloop.domains.task import Task
 from veriloop.evaluate.own import EvalConfig, evaluate_tasks
-from veriloop.pipeline.players import AnyPlayer, Casting, find_player
+from veriloop.pipeline.players import Casting, find_player
 from veriloop.store.artefact import read_tasks
 
 Progress = Callable[[int, int], None]
@@ -48,19 +50,56 @@ def run_evaluation(
     """Play a run's tasks and return the summary, stored in the run's `evals` folder unless `out` names a file."""
     domain = load_domain(contest.domain)
     tasks = list(read_tasks(contest.tasks))
+    players = _cast(contest, {task.id: task for task in tasks}, endpoint)
+    file = out or _default_file(contest)
+    return evaluate_tasks(domain, tasks, players, config, score=judge, out=file, progress=progress)
+
+
+def run_official_evaluation(
+    contest: Contest,
+    config: EvalConfig,
+    *,
+    endpoint: Endpoint | None = None,
+    out: Path | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Play with tau2's own orchestrator and evaluator: a run's tasks, or the benchmark's (`official:base|train|test`).
+
+    The result file of the benchmark's own tasks goes to `out`, which must be given then.
+    """
+    with needs_extra("tau2"):
+        from veriloop.evaluate.official import OfficialConfig, official_tasks, run_official, wrap_tasks
+    domain = load_domain(contest.domain)
+    split = official_split(contest.tasks)
+    tasks = official_tasks(domain, split) if split else wrap_tasks(list(read_tasks(contest.tasks)))
+    file = out or (None if split else _default_file(contest, "official"))
+    if file is None:
+        raise InputError("tasks that lie in no run have no place for the result; name a file with --out")
+    players = _cast(contest, {task.id: task.task for task in tasks}, endpoint)
+    settings = OfficialConfig(
+        trials=config.trials, threads=config.width, seed=config.seed, max_steps=config.limits.turns
+    )
+    return run_official(domain, tasks, players, settings, out=file, progress=progress)
+
+
+def official_split(tasks: Path) -> str | None:
+    """Return the benchmark's split that `official` or `official:SPLIT` names, None for a path."""
+    name, _, split = str(tasks).partition(":")
+    return (split or "base") if name == "official" else None
+
+
+def _cast(contest: Contest, tasks: Mapping[str, Task], endpoint: Endpoint | None) -> dict[Seat, Any]:
     served = endpoint or Endpoint()
     casting = Casting(
-        domain,
-        {task.id: task for task in tasks},
+        load_domain(contest.domain),
+        tasks,
         base_url=served.base_url,
         key_env=served.key_env,
         max_tokens=served.max_tokens,
         temperature=served.temperature,
     )
     seats: dict[Seat, str] = {"agent": contest.agent, "user": contest.user}
-    players: dict[Seat, AnyPlayer] = {seat: find_player(name, seat, casting) for seat, name in seats.items()}
-    file = out or _default_file(contest)
-    return evaluate_tasks(domain, tasks, players, config, score=judge, out=file, progress=progress)
+    return {seat: find_player(name, seat, casting) for seat, name in seats.items()}
 
 
 def name_evaluation(agent: str, user: str) -> str:
@@ -68,9 +107,10 @@ def name_evaluation(agent: str, user: str) -> str:
     return "-".join(re.sub(r"\W+", "_", Path(name).name if "/" in name else name).strip("_") for name in (agent, user))
 
 
-def _default_file(contest: Contest) -> Path | None:
+def _default_file(contest: Contest, prefix: str = "") -> Path | None:
     """Return where a run's evaluation goes; tasks that lie in no run have no such place."""
     if not contest.tasks.exists():
         raise InputError(f"there is no run {str(contest.tasks)!r}; make one with `veriloop synth DOMAIN --out RUN`")
     is_run = (contest.tasks / "run.toml").is_file()
-    return contest.tasks / "evals" / f"{name_evaluation(contest.agent, contest.user)}.json" if is_run else None
+    name = "-".join(filter(None, (prefix, name_evaluation(contest.agent, contest.user))))
+    return contest.tasks / "evals" / f"{name}.json" if is_run else None

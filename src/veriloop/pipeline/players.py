@@ -71,10 +71,9 @@ def load_model_player(path: Path, seat: Seat, casting: Casting) -> Player:
     if not (path / "config.json").is_file():
         raise InputError(f"{str(path)!r} holds no model (no config.json); give the folder that `veriloop sft` wrote")
     with needs_extra("train"):
-        from veriloop.local.player import LocalPlayer
-    if casting.temperature is None:
-        return LocalPlayer(path, seat=seat)
-    return LocalPlayer(path, seat=seat, temperature=casting.temperature)
+        from veriloop.local.player import LocalPlayer, Sampling
+    sampling = Sampling() if casting.temperature is None else Sampling(temperature=casting.temperature)
+    return LocalPlayer.load(path, seat, sampling=sampling)
 
 
 def _find_endpoint(model: str, casting: Casting) -> EndpointPlayer:
