@@ -5,12 +5,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 WIDTH, HEIGHT = 360, 210
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 10, 34
 POINTS = 200
 """Points drawn per line at most; longer series are drawn as the means of equal stretches."""
+LARGEST = 1e100
+"""Points with numbers beyond this, infinite or no numbers at all are not drawn."""
 MARKED = 40
 """Up to this many points each one gets a mark."""
 
@@ -34,21 +36,21 @@ class Axis:
 
 def find_ticks(low: float, high: float, count: int = 5) -> tuple[float, ...]:
     """Return round values (1, 2 or 5 times a power of ten apart) that enclose [low, high], about `count` of them."""
-    if not high > low:
+    if high - low <= 1e-9 * max(abs(low), abs(high)):
         pad = abs(low) * 0.1 or 1.0
         low, high = low - pad, high + pad
     rough = (high - low) / max(1, count - 1)
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(unit * power for unit in (1, 2, 5, 10) if unit * power >= rough * 0.999)
+    exponent = math.floor(math.log10(rough))
+    step = next(unit * 10.0**exponent for unit in (1, 2, 5, 10) if unit * 10.0**exponent >= rough * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return tuple(round(number * step, 12) for number in range(first, last + 1))
+    return tuple(round(number * step, 2 - exponent) for number in range(first, last + 1))
 
 
 def spell_tick(value: float) -> str:
     """Return a tick's label: short, thousands and millions as k and M."""
     for size, unit in ((1e6, "M"), (1e3, "k")):
-        if abs(value) >= 10 * size or (abs(value) >= size and value % size == 0):
-            return f"{value / size:g}{unit}"
+        if abs(value) >= size:
+            return f"{value / size:.4g}{unit}"
     return f"{value:.4g}"
 
 
@@ -64,9 +66,9 @@ def thin(points: Sequence[Point], most: int = POINTS) -> list[Point]:
 def draw_lines(title: str, series: Mapping[str, Sequence[Point]], x_label: str = "step") -> Markup:
     """Return a figure with one line per series (x, y), a legend when there are several, and labelled axes.
 
-    Points that are not finite are left out; a chart without any says so.
+    Points that are no finite numbers are left out; a chart without any says so.
     """
-    kept = {name: [p for p in points if all(map(math.isfinite, p))] for name, points in series.items()}
+    kept = {name: [p for p in points if all(abs(n) < LARGEST for n in p)] for name, points in series.items()}
     kept = {name: points for name, points in kept.items() if points}
     if not kept:
         return Markup('<figure class="chart"><figcaption>{}</figcaption><p>No values.</p></figure>').format(title)
@@ -74,6 +76,7 @@ def draw_lines(title: str, series: Mapping[str, Sequence[Point]], x_label: str =
     x_ticks, y_ticks = find_ticks(min(xs), max(xs), 5), find_ticks(min(ys), max(ys), 5)
     # The x axis ends with the data: a round end would leave empty room where no step was made.
     x_low, x_high = (min(xs), max(xs)) if max(xs) > min(xs) else (x_ticks[0], x_ticks[-1])
+    x_low = 0.0 if 0 < x_low < x_high / 4 else x_low
     shown = tuple(tick for tick in x_ticks if x_low <= tick <= x_high)
     x_axis = Axis(x_low, x_high, LEFT, WIDTH - RIGHT, shown)
     y_axis = Axis(y_ticks[0], y_ticks[-1], HEIGHT - BOTTOM, TOP, y_ticks)
@@ -132,9 +135,7 @@ def _draw_axes(x_axis: Axis, y_axis: Axis, x_label: str) -> list[Markup]:
 def _draw_series(name: str, points: Sequence[Point], x_axis: Axis, y_axis: Axis, number: int) -> list[Markup]:
     places = [(x_axis.place(x), y_axis.place(y)) for x, y in points]
     path = Markup(" ").join(Markup("{:.1f},{:.1f}").format(x, y) for x, y in places)
-    parts = [
-        Markup('<polyline class="line s{}" points="{}"><title>{}</title></polyline>').format(number, path, escape(name))
-    ]
+    parts = [Markup('<polyline class="line s{}" points="{}"><title>{}</title></polyline>').format(number, path, name)]
     if len(points) <= MARKED:
         mark = Markup(
             '<circle class="mark s{}" cx="{:.1f}" cy="{:.1f}" r="2.5"><title>{}, {:g}: {:.4g}</title></circle>'

@@ -19,6 +19,8 @@ SCANNED = 400
 """Demonstrations looked through for one of each tier."""
 LONGEST = 3000
 """Characters of one tool result that are shown."""
+ONE_LINE = 90
+"""Characters up to which arguments stay on one line."""
 _BASELINES = frozenset({"noop", "transfer", "random", "gold", "oracle"})
 
 
@@ -139,7 +141,7 @@ def _show_turn(turn: Turn) -> TurnLine:
     calls = []
     for position, call in enumerate(turn.tool_calls):
         result = turn.results[position] if position < len(turn.results) else None
-        arguments = json.dumps(call.arguments, ensure_ascii=False, indent=2)
+        arguments = _write_arguments(call.arguments)
         content = _shorten(result.content) if result else "not run"
         calls.append(CallLine(call.name, arguments, content, bool(result and result.error)))
     changes = tuple(show_change(change) for result in turn.results for change in result.changes)
@@ -160,6 +162,12 @@ def _spell(row: dict[str, Any], name: str) -> str | None:
         return None
     value = row[name]
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _write_arguments(arguments: dict[str, Any]) -> str:
+    """Return arguments as JSON, on one line where they fit."""
+    line = json.dumps(arguments, ensure_ascii=False)
+    return line if len(line) <= ONE_LINE else json.dumps(arguments, ensure_ascii=False, indent=2)
 
 
 def _shorten(text: str) -> str:

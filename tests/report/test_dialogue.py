@@ -1,0 +1,66 @@
+"""Dialogues as the report shows them."""
+
+import json
+from pathlib import Path
+
+from veriloop.core.message import Change, ToolCall, ToolResult, Turn
+from veriloop.core.trace import StopReason, Trace
+from veriloop.domains.task import Task
+from veriloop.report.dialogue import LONGEST, FieldChange, pick_demonstrations, pick_played, show, show_change
+from veriloop.store.run import open_run
+
+
+def test_changes_name_what_differs() -> None:
+    row = show_change(Change(table="t", key="k", before={"a": 1, "b": "x"}, after={"a": 1, "b": "y", "c": None}))
+    assert (row.place, row.verb) == ("t k", "changed")
+    assert row.fields == (FieldChange("b", "x", "y"),)
+    new = show_change(Change(table="t", key="k", before=None, after={"a": [1]}))
+    assert (new.verb, new.fields) == ("inserted", (FieldChange("a", None, "[1]"),))
+    gone = show_change(Change(table="t", key="k", before={"a": True}, after=None))
+    assert (gone.verb, gone.fields) == ("deleted", (FieldChange("a", "true", None),))
+
+
+def test_demonstrations_show_each_tier_whole(run: Path, tasks: list[Task]) -> None:
+    with open_run(run) as opened:
+        shown = pick_demonstrations(opened)
+    assert {item.title for item in shown} == {task.tags.tier for task in tasks}
+    for item in shown:
+        assert item.verdict
+        assert item.verdict.passed
+        assert item.scenario
+        assert item.turns[0].seat == "agent"
+        assert all((run / place).is_file() for place in item.links.values())
+        assert len(item.links) == 2
+        changed = {change.place for turn in item.turns for change in turn.changes}
+        assert {change.place for change in item.net} <= changed
+
+
+def test_played_show_a_win_and_a_loss_of_agents_but_not_of_baselines(run: Path) -> None:
+    assert sorted(item.title for item in pick_played(run)) == ["mixed, lost", "mixed, won"]
+
+
+def test_void_and_cut_lines_are_passed_over(run: Path) -> None:
+    file = run / "evals" / "mixed.jsonl"
+    lines = file.read_text().splitlines()
+    void = {**json.loads(lines[0]), "verdict": None}
+    file.write_text("\n".join([json.dumps(void), *lines[1:], lines[0][:40]]))
+    assert len(pick_played(run)) == 2
+
+
+def test_odd_turns_are_shown(tmp_path: Path) -> None:
+    call = ToolCall(id="a", name="f", arguments={"x": "y" * 100})
+    turns = (
+        Turn(seat="agent", content="aside", thinking="hm", tool_calls=(call, call),
+             results=(ToolResult(call_id="a", content="z" * (LONGEST + 5), error=True),)),
+        Turn(seat="user", malformed="no JSON"),
+    )  # fmt: skip
+    trace = Trace(
+        domain="d", task_id="t", players={}, seed=0, turns=turns, changes=(), digest="", stop=StopReason.MALFORMED,
+        error="user: no JSON",
+    )  # fmt: skip
+    shown = show("x", trace, None, tmp_path)
+    first, second = shown.turns
+    assert (first.silent, first.thinking, first.calls[0].error, first.calls[1].result) == (True, "hm", True, "not run")
+    assert first.calls[0].result.endswith(f"({LONGEST + 5} characters)")
+    assert json.loads(first.calls[0].arguments) == call.arguments
+    assert (second.malformed, shown.links, shown.error) == ("no JSON", {}, "user: no JSON")
