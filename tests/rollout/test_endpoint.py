@@ -1,6 +1,7 @@
 """The endpoint player: what it sends, how it reads answers, and whole dialogues over loopback."""
 
 import asyncio
+import gc
 import json
 from typing import Any
 
@@ -232,6 +233,13 @@ def test_outage_voids_only_the_dialogue_it_hits() -> None:
 def test_refused_key_stops_everything() -> None:
     with FaultyServer(*[faulty.status(401)] * 9) as server, pytest.raises(InputError, match="OPENAI_API_KEY"):
         play_many(make_player(server), 3)
+
+
+def test_many_refusals_at_once_leave_one_error(caplog: pytest.LogCaptureFixture) -> None:
+    with FaultyServer(*[faulty.status(401)] * 40) as server, pytest.raises(InputError):
+        play_many(make_player(server), 20)
+    gc.collect()
+    assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
 def test_user_seat_over_an_endpoint() -> None:

@@ -67,11 +67,13 @@ async def play_async(
             if not running:
                 return
             done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
+            # What was played is handed out before an error ends the rest.
+            for task in sorted(done, key=lambda task: task.exception() is not None):
                 yield task.result()
     finally:
         for task in running:
             task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 async def _play_one(position: int, episode: Episode, players: Mapping[Seat, Player | AsyncPlayer]) -> tuple[int, Trace]:
