@@ -28,7 +28,9 @@ class Sampling:
 class LocalPlayer:
     """Plays one seat with a causal language model."""
 
-    def __init__(self, loaded: LoadedModel, seat: Seat, *, sampling: Sampling | None = None, name: str = "local") -> None:
+    def __init__(
+        self, loaded: LoadedModel, seat: Seat, *, sampling: Sampling | None = None, name: str = "local"
+    ) -> None:
         self.name, self.seat, self.sampling = name, seat, sampling or Sampling()
         self._loaded = loaded
         self._renderers: dict[tuple[str, ...], Renderer] = {}
@@ -50,12 +52,16 @@ class LocalPlayer:
     def reply(self, views: Sequence[View]) -> list[Message]:
         """Answer all views together, at most `sampling.rows` at a time."""
         width = self.sampling.rows
-        return [message for start in range(0, len(views), width) for message in self._reply(views[start : start + width])]
+        return [
+            message for start in range(0, len(views), width) for message in self._reply(views[start : start + width])
+        ]
 
     def _reply(self, views: Sequence[View]) -> list[Message]:
         transcripts = [self._follow(view) for view in views]
         contexts = [transcript.prompted() for transcript in transcripts]
-        fitting = [place for place, ids in enumerate(contexts) if len(ids) + self.sampling.tokens <= self.sampling.context]
+        fitting = [
+            place for place, ids in enumerate(contexts) if len(ids) + self.sampling.tokens <= self.sampling.context
+        ]
         replies: dict[int, Reply] = {}
         if fitting:
             drawn = self._sampler.sample(
@@ -96,7 +102,9 @@ class LocalPlayer:
 
     def _read(self, reply: Reply | None, codec: Codec, prompt: int) -> Message:
         if reply is None:
-            return Message(malformed=f"{StopReason.TOO_LONG.value}: the context of {self.sampling.context} tokens is full")
+            return Message(
+                malformed=f"{StopReason.TOO_LONG.value}: the context of {self.sampling.context} tokens is full"
+            )
         ids = reply.ids if reply.cut else reply.ids[:-1]
         text = self._loaded.tokenizer.decode(ids, skip_special_tokens=False)
         sampled = Sampled(token_ids=tuple(reply.ids), logprobs=tuple(reply.logprobs), context=codec.table())

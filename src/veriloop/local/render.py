@@ -37,7 +37,9 @@ class Renderer:
     full, in short, or none.
     """
 
-    def __init__(self, tokenizer: Any, seat: Seat, *, tools: Sequence[dict[str, Any]] = (), aliases: bool = False) -> None:
+    def __init__(
+        self, tokenizer: Any, seat: Seat, *, tools: Sequence[dict[str, Any]] = (), aliases: bool = False
+    ) -> None:
         self.tokenizer, self.seat, self.aliases = tokenizer, seat, aliases
         self._format = ChatFormat(tokenizer, tools)
         self.end: str = tokenizer.eos_token

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from veriloop.local.decoder import Decoder, RowCache, pad_rows
 
-
 SHRINK = 0.7
 """The batch is cut down to the running rows when they are at most this share of it."""
 
@@ -54,7 +53,13 @@ class Sampler:
             self._free.append(row.slot)
 
     def sample(
-        self, keys: Sequence[str], contexts: Sequence[list[int]], *, temperature: float, limit: int, seeds: Sequence[int]
+        self,
+        keys: Sequence[str],
+        contexts: Sequence[list[int]],
+        *,
+        temperature: float,
+        limit: int,
+        seeds: Sequence[int],
     ) -> list[Reply]:
         """Continue each context until its end token or `limit` tokens; temperature 0 takes the likeliest token.
 

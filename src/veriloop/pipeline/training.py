@@ -1,0 +1,59 @@
+"""Training from a run directory: its judged dialogues for fine-tuning, its tasks for reinforcement."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from veriloop.check.sandbox import judge
+from veriloop.core.errors import InputError
+from veriloop.core.extra import needs_extra
+from veriloop.core.message import Seat
+from veriloop.domains.registry import load_domain
+from veriloop.store.result import iter_dialogues, iter_tasks
+from veriloop.store.run import open_run
+
+with needs_extra("train"):
+    from veriloop.train.data import Dialogue
+    from veriloop.train.grpo import RlConfig, train_rl
+    from veriloop.train.metrics import TrainResult
+    from veriloop.train.sft import SftConfig, train_sft
+
+Progress = Callable[[int, int], None]
+HELD_OUT = 10
+"""Every tenth item of a run is held out: its dialogue from fine-tuning, its task from reinforcement."""
+VALIDATION_TASKS = 48
+"""Tasks at most on which reinforcement chooses its best weights."""
+T = TypeVar("T")
+
+
+def train_sft_on_run(
+    run: Path, seat: Seat, model: str, out: Path, config: SftConfig, *, progress: Progress | None = None, limit: int = 0
+) -> TrainResult:
+    """Fine-tune a seat on a run's good dialogues, at most `limit` of them (0: all); see `train_sft`."""
+    with open_run(run) as opened:
+        domain = load_domain(opened.domain)
+        found = [(found.item, Dialogue(found.task, found.trace)) for found in iter_dialogues(opened, good=True)]
+    train, held_out = split_items(found[: limit or None])
+    return train_sft(domain, seat, model, (train, held_out), out, config, progress)
+
+
+def train_rl_on_run(
+    run: Path, agent: str, user: str, out: Path, config: RlConfig, *, progress: Progress | None = None
+) -> TrainResult:
+    """Train the agent on a run's tasks against a trained user; see `train_rl`."""
+    with open_run(run) as opened:
+        domain = load_domain(opened.domain)
+        tasks = list(iter_tasks(opened))
+    if not tasks:
+        raise InputError(f"run {str(run)!r} holds no task; make some with `veriloop synth`")
+    train, held_out = split_items(tasks)
+    return train_rl(
+        domain, (train, held_out[:VALIDATION_TASKS]), (agent, user), out, config, score=judge, progress=progress
+    )
+
+
+def split_items(items: Sequence[tuple[int, T]]) -> tuple[list[T], list[T]]:
+    """Split (item, value) pairs into those to train on and those held out, by item number alone."""
+    train = [value for item, value in items if item % HELD_OUT]
+    held_out = [value for item, value in items if item % HELD_OUT == 0]
+    return train, held_out

@@ -1,0 +1,49 @@
+"""Metrics of a training run as JSON lines, one object per logged step, and what a run returns."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from veriloop.core.base import Frozen
+
+
+class TrainResult(Frozen):
+    """What training made; the keys of `sft --json` and `rl --json`."""
+
+    out: str
+    steps: int
+    tokens: int
+    seconds: float
+    metrics: dict[str, float | int | str | bool | None]
+
+
+class MetricsFile(TrainerCallback):
+    """Appends what the trainer logs to `metrics.jsonl`; steps at or after a resume point are written anew."""
+
+    def __init__(self, path: Path, phase: str, progress: Any = None) -> None:
+        self._path, self._phase, self._progress = path, phase, progress
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Keep the lines of the steps that a checkpoint stands for, drop the later ones."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        lines = self._path.read_text(encoding="utf-8").splitlines() if self._path.exists() else []
+        kept = [line for line in lines if json.loads(line)["step"] <= state.global_step and state.global_step]
+        self._path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        """Write one line of numbers."""
+        numbers = {key: value for key, value in (logs or {}).items() if isinstance(value, int | float)}
+        if numbers:
+            self.write(state.global_step, numbers)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Report progress."""
+        if self._progress:
+            self._progress(state.global_step, state.max_steps)
+
+    def write(self, step: int, numbers: dict[str, Any]) -> None:
+        """Append one line."""
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, "phase": self._phase, **numbers}) + "\n")

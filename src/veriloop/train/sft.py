@@ -1,0 +1,158 @@
+"""Supervised fine-tuning of one seat on TRL's SFTTrainer, stopped at the minimum of the held-out loss."""
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from pydantic import Field
+from transformers import EarlyStoppingCallback
+from transformers.trainer_utils import get_last_checkpoint
+from trl.trainer.sft_config import SFTConfig as TrlSftConfig
+from trl.trainer.sft_trainer import SFTTrainer
+
+from veriloop.core.base import Frozen
+from veriloop.core.errors import InputError
+from veriloop.core.message import Seat
+from veriloop.domains.domain import Domain
+from veriloop.local.model import LoadedModel, ModelSettings, save_model
+from veriloop.train.data import Dialogue, Rows, make_rows, prepare_model, write_result
+from veriloop.train.metrics import MetricsFile, TrainResult
+
+
+class SftConfig(Frozen):
+    """How a seat is fine-tuned.
+
+    steps: at most so many optimizer steps. eval_every: steps between held-out losses. patience: held-out losses in a row
+    without a new minimum after which training stops; 0 trains all steps and keeps the last weights. length: longer
+    dialogues are dropped and counted. copies: renderings of each dialogue with other aliases.
+    """
+
+    steps: int = Field(default=2000, ge=1)
+    batch: int = Field(default=16, ge=1)
+    learning_rate: float = 2e-3
+    warmup: int = 20
+    eval_every: int = Field(default=100, ge=1)
+    patience: int = Field(default=3, ge=0)
+    length: int = 1400
+    copies: int = Field(default=1, ge=1)
+    schedule: str = "linear"
+    seed: int = 0
+
+
+def train_sft(
+    domain: Domain,
+    seat: Seat,
+    model: str | Path,
+    data: tuple[Sequence[Dialogue], Sequence[Dialogue]],
+    out: Path,
+    config: SftConfig,
+    progress: Callable[[int, int], None] | None = None,
+) -> TrainResult:
+    """Train `model` on the seat's tokens of the first of `data`, watch the loss on the second, save to `out`.
+
+    A run that was killed goes on from its last checkpoint in `out`.
+    """
+    start = time.monotonic()
+    train, held_out = data
+    if not train or (config.patience and not held_out):
+        raise InputError("no dialogues to train on or to hold out: the run needs passed dialogues, make more tasks")
+    loaded = prepare_model(model, domain, seat, train, config.seed)
+    rows = _join(
+        [make_rows(loaded, domain, seat, train, length=config.length, seed=copy) for copy in range(config.copies)]
+    )
+    watched = make_rows(loaded, domain, seat, held_out, length=config.length)
+    trainer = _make_trainer(loaded, rows, watched, out, config, progress)
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(out)) if out.exists() else None)
+    settings = ModelSettings(seat=seat, aliases=loaded.settings.aliases, policy=loaded.settings.policy)
+    save_model(LoadedModel(trainer.model, loaded.tokenizer, settings), out)
+    for checkpoint in out.glob("checkpoint-*"):
+        shutil.rmtree(checkpoint)
+    result = TrainResult(
+        out=str(out),
+        steps=trainer.state.global_step,
+        tokens=int(trainer.state.num_input_tokens_seen),
+        seconds=round(time.monotonic() - start, 1),
+        metrics=_summarise(trainer, rows, watched),
+    )
+    write_result(out, result.model_dump(mode="json"))
+    return result
+
+
+def _make_trainer(
+    loaded: LoadedModel, rows: Rows, watched: Rows, out: Path, config: SftConfig, progress: Any
+) -> SFTTrainer:
+    stopping = bool(config.patience)
+    args = TrlSftConfig(
+        output_dir=str(out),
+        max_steps=config.steps,
+        per_device_train_batch_size=config.batch,
+        per_device_eval_batch_size=64,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type=config.schedule,
+        warmup_steps=config.warmup,
+        weight_decay=0.01,
+        adam_beta2=0.98,
+        max_grad_norm=1.0,
+        max_length=None,
+        bf16=False,
+        use_cpu=not _has_accelerator(),
+        gradient_checkpointing=False,
+        include_num_input_tokens_seen="all",
+        logging_steps=min(25, config.eval_every),
+        eval_strategy="steps" if stopping else "no",
+        eval_steps=config.eval_every,
+        save_strategy="steps",
+        save_steps=config.eval_every,
+        save_total_limit=2,
+        load_best_model_at_end=stopping,
+        metric_for_best_model="eval_loss",
+        report_to="none",
+        disable_tqdm=True,
+        seed=config.seed,
+        data_seed=config.seed,
+        dataset_num_proc=None,
+        train_sampling_strategy="group_by_length",
+    )
+    callbacks: list[Any] = [MetricsFile(out / "metrics.jsonl", "sft", progress)]
+    if stopping:
+        callbacks.append(EarlyStoppingCallback(early_stopping_patience=config.patience))
+    return SFTTrainer(
+        model=loaded.model,
+        args=args,
+        train_dataset=_dataset(rows),
+        eval_dataset=_dataset(watched) if stopping else None,
+        processing_class=loaded.tokenizer,
+        callbacks=callbacks,
+    )
+
+
+def _dataset(rows: Rows) -> Any:
+    return Dataset.from_dict(
+        {"input_ids": [row.input_ids for row in rows.rows], "labels": [row.labels for row in rows.rows]}
+    )
+
+
+def _join(parts: Sequence[Rows]) -> Rows:
+    return Rows([row for part in parts for row in part.rows], sum(part.dropped for part in parts))
+
+
+def _has_accelerator() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _summarise(trainer: SFTTrainer, rows: Rows, watched: Rows) -> dict[str, Any]:
+    losses = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
+    return {
+        "rows": len(rows.rows),
+        "dropped_for_length": rows.dropped + watched.dropped,
+        "row_tokens": rows.tokens,
+        "held_out_loss": min(losses) if losses else None,
+        "last_held_out_loss": losses[-1] if losses else None,
+        "best_step": trainer.state.best_global_step,
+        "stopped_at_minimum": bool(losses) and trainer.state.global_step < trainer.state.max_steps,
+    }
