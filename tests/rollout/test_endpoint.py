@@ -157,6 +157,12 @@ def test_cut_and_empty_answers_are_malformed() -> None:
     assert "no name" in (read("", RawCall("x", "", "{}")).malformed or "")
 
 
+@pytest.mark.parametrize("text", ['<tool_call>{"name": "f"}</tool_call>', 'Hm. <tool_call>{"na', "[TOOL_CALLS] [{}]"])
+def test_calls_that_the_server_left_in_the_text_are_not_spoken(text: str) -> None:
+    assert "tool call unread" in (read(text).malformed or "")
+    assert read(text, RawCall("x", "f", "{}")).malformed is None
+
+
 def test_request_holds_tools_seed_and_options() -> None:
     with FaultyServer() as server:
         player = make_player(server, options={"max_tokens": 9})

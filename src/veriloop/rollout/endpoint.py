@@ -27,6 +27,7 @@ The script:
 
 _CLOSED_THOUGHT = re.compile(r"\A\s*(?:<think>)?(.*?)</think>", re.DOTALL)
 _OPEN_THOUGHT = re.compile(r"<think>(.*)\Z", re.DOTALL)
+_UNREAD_CALL = re.compile(r"<tool_call>|<\|tool_call|\[TOOL_CALLS\]|<function=")
 
 
 class EndpointPlayer:
@@ -110,6 +111,11 @@ def read_message(answer: ChatAnswer, turns: Sequence[Turn] = ()) -> Message:
             break
     if answer.finish == "length":
         malformed = "the answer was cut by the token limit"
+    elif not calls and _UNREAD_CALL.search(content):
+        # Bad JSON, or a server without a parser for this model's calls: never to be spoken to the user.
+        malformed = (
+            malformed or "the server left a tool call unread in the text (does it know this model's tool format?)"
+        )
     elif malformed is None and not calls and not content:
         malformed = f"empty answer (finish reason {answer.finish!r})"
     return Message(
