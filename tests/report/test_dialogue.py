@@ -2,6 +2,10 @@
 
 import json
 from pathlib import Path
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from veriloop.core.message import Change, ToolCall, ToolResult, Turn
 from veriloop.core.trace import StopReason, Trace
@@ -11,13 +15,41 @@ from veriloop.store.run import open_run
 
 
 def test_changes_name_what_differs() -> None:
-    row = show_change(Change(table="t", key="k", before={"a": 1, "b": "x"}, after={"a": 1, "b": "y", "c": None}))
+    row = show_change(Change(table="t", key="k", before={"a": 1, "b": "x"}, after={"a": 1, "b": "y"}))
     assert (row.place, row.verb) == ("t k", "changed")
     assert row.fields == (FieldChange("b", "x", "y"),)
     new = show_change(Change(table="t", key="k", before=None, after={"a": [1]}))
     assert (new.verb, new.fields) == ("inserted", (FieldChange("a", None, "[1]"),))
     gone = show_change(Change(table="t", key="k", before={"a": True}, after=None))
     assert (gone.verb, gone.fields) == ("deleted", (FieldChange("a", "true", None),))
+
+
+def test_nested_changes_are_named_by_their_path() -> None:
+    before = {"items": [{"id": 1, "price": 2.5}, {"id": 2}], "status": "open", "paid": [1]}
+    after = {"items": [{"id": 1, "price": 3}, {"id": 2, "gift": True}], "status": "open", "paid": [1, 2]}
+    fields = show_change(Change(table="orders", key="o1", before=before, after=after)).fields
+    assert fields == (
+        FieldChange("items[0].price", "2.5", "3"),
+        FieldChange("items[1].gift", None, "true"),
+        FieldChange("paid", "[1]", "[1, 2]"),
+    )
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", min_size=1, max_size=2), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text("abc", min_size=1), JSON, max_size=3), st.dictionaries(st.text("abc", min_size=1), JSON))
+def test_a_change_has_fields_exactly_when_rows_differ(before: dict[str, Any], after: dict[str, Any]) -> None:
+    fields = show_change(Change(table="t", key="k", before=before, after=after)).fields
+    assert bool(fields) == (json.dumps(before, sort_keys=True) != json.dumps(after, sort_keys=True))
+    assert all(field.before != field.after for field in fields)
+    assert len({field.name for field in fields}) == len(fields)
 
 
 def test_demonstrations_show_each_tier_whole(run: Path, tasks: list[Task]) -> None:

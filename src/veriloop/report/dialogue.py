@@ -19,6 +19,8 @@ SCANNED = 400
 """Demonstrations looked through for one of each tier."""
 LONGEST = 3000
 """Characters of one tool result that are shown."""
+LONGEST_FIELD = 300
+"""Characters of one changed field."""
 ONE_LINE = 90
 """Characters up to which arguments stay on one line."""
 _BASELINES = frozenset({"noop", "transfer", "random", "gold", "oracle"})
@@ -129,12 +131,26 @@ def show(
 
 
 def show_change(change: Change) -> RowChange:
-    """Return a change with the fields that differ, in the row's order."""
-    before, after = change.before or {}, change.after or {}
+    """Return a change with the fields that differ, nested ones by their path (`items[0].price`)."""
     verb = "inserted" if change.before is None else "deleted" if change.after is None else "changed"
-    names = [name for name in dict.fromkeys([*before, *after]) if before.get(name) != after.get(name)]
-    fields = tuple(FieldChange(name, _spell(before, name), _spell(after, name)) for name in names)
+    fields = tuple(_differ(change.before or {}, change.after or {}))
     return RowChange(f"{change.table} {change.key}", verb, fields)
+
+
+_ABSENT = object()
+
+
+def _differ(before: Any, after: Any, path: str = "") -> Iterator[FieldChange]:
+    """Yield the smallest places where two JSON values differ."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for name in dict.fromkeys([*before, *after]):
+            inner = f"{path}.{name}" if path else name
+            yield from _differ(before.get(name, _ABSENT), after.get(name, _ABSENT), inner)
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for position, (old, new) in enumerate(zip(before, after, strict=True)):
+            yield from _differ(old, new, f"{path}[{position}]")
+    elif before != after or type(before) is not type(after):
+        yield FieldChange(path, _spell(before), _spell(after))
 
 
 def _show_turn(turn: Turn) -> TurnLine:
@@ -157,11 +173,10 @@ def _read_findings(findings: dict[str, Any]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _spell(row: dict[str, Any], name: str) -> str | None:
-    if name not in row:
+def _spell(value: Any) -> str | None:
+    if value is _ABSENT:
         return None
-    value = row[name]
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return _shorten(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), LONGEST_FIELD)
 
 
 def _write_arguments(arguments: dict[str, Any]) -> str:
@@ -170,8 +185,8 @@ def _write_arguments(arguments: dict[str, Any]) -> str:
     return line if len(line) <= ONE_LINE else json.dumps(arguments, ensure_ascii=False, indent=2)
 
 
-def _shorten(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
+def _shorten(text: str, most: int = LONGEST) -> str:
+    return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
 
 
 def _iter_lines(file: Path) -> Iterator[dict[str, Any]]:
