@@ -8,10 +8,10 @@ from veriloop.local.tokenizer import train_tokenizer
 
 TEXTS = [
     "Hi! How can I help you today?",
-    "I want to send parcel <v3> back to the sender, please.",
-    'get_parcel {"tracking": "<v3>"}',
-    '{"tracking": "<v3>", "status": "at_depot", "attempts": 2, "weight_kg": 12}',
-    "You are brief. Your email address is <v1>. ###STOP###",
+    "I want to send parcel <k3> back to the sender, please.",
+    'get_parcel {"tracking": "<k3>"}',
+    '{"tracking": "<k3>", "status": "at_depot", "attempts": 2, "weight_kg": 12}',
+    "You are brief. Your email address is <m0>. ###STOP###",
 ]
 
 

@@ -23,7 +23,7 @@ def spoken(renderer, rendered):
 
 def test_the_mask_covers_exactly_the_seats_own_tokens(tokenizer):
     renderer = Renderer(tokenizer, "agent")
-    rendered = renderer.render("", TURNS, seed=0)
+    rendered = renderer.render("", TURNS)
     assert spoken(renderer, rendered) == [
         '<|call|>get_parcel {"tracking": "VP123"}<|end|>',
         "Done, VP123 is back.<|end|>",
@@ -33,7 +33,7 @@ def test_the_mask_covers_exactly_the_seats_own_tokens(tokenizer):
 
 
 def test_the_greeting_is_context_for_the_agent(tokenizer):
-    rendered = Renderer(tokenizer, "agent").render("", TURNS[:1], seed=0)
+    rendered = Renderer(tokenizer, "agent").render("", TURNS[:1])
     assert rendered.ids
     assert sum(rendered.mask) == 0
 
@@ -41,7 +41,7 @@ def test_the_greeting_is_context_for_the_agent(tokenizer):
 def test_the_user_learns_its_own_words_and_reads_its_script(tokenizer):
     renderer = Renderer(tokenizer, "user")
     visible = [TURNS[0], TURNS[1], TURNS[3], TURNS[4]]
-    rendered = renderer.render("You are brief.", visible, seed=0)
+    rendered = renderer.render("You are brief.", visible)
     assert spoken(renderer, rendered) == ["I want VP123 back.<|end|>", "Thanks ###STOP###<|end|>"]
     assert tokenizer.decode(rendered.ids).startswith("<|system|>You are brief.<|end|>")
 
@@ -51,20 +51,24 @@ def test_the_whole_text_is_what_the_template_gives(tokenizer):
     from veriloop.local.chat import to_chat
 
     whole = tokenizer.apply_chat_template(to_chat("", TURNS, "agent"), tokenize=False)
-    assert tokenizer.decode(renderer.render("", TURNS, seed=0).ids) == whole
+    assert tokenizer.decode(renderer.render("", TURNS).ids) == whole
 
 
 def test_a_longer_dialogue_starts_with_the_shorter_one(tokenizer):
     renderer = Renderer(tokenizer, "agent", aliases=True)
-    texts = [renderer.render("", TURNS[:count], seed=4).ids for count in range(1, 6)]
+    texts = [renderer.render("", TURNS[:count]).ids for count in range(1, 6)]
     for short, long in zip(texts, texts[1:], strict=False):
         assert long[: len(short)] == short
 
 
 def test_identifiers_become_one_alias_everywhere(tokenizer):
     renderer = Renderer(tokenizer, "agent", aliases=True)
-    rendered = renderer.render("", TURNS, seed=4)
-    aliases = [token for token in tokenizer.convert_ids_to_tokens(rendered.ids) if token.startswith("<v")]
+    rendered = renderer.render("", TURNS)
+    aliases = [
+        token
+        for token in tokenizer.convert_ids_to_tokens(rendered.ids)
+        if token.startswith("<") and token[1:-1].isalnum()
+    ]
     assert len(aliases) == 4
     assert len(set(aliases)) == 1
 
@@ -75,14 +79,7 @@ def test_sampled_ids_are_never_encoded_again(tokenizer):
     ids = [tokenizer.convert_tokens_to_ids(letter.replace(" ", "\u0120")) for letter in text] + [tokenizer.eos_token_id]
     turn = Turn(seat="agent", content=text, sampled=Sampled(token_ids=tuple(ids), logprobs=(-1.0,) * len(ids)))
     renderer = Renderer(tokenizer, "agent")
-    rendered = renderer.render("", [*TURNS[:2], turn], seed=0)
+    rendered = renderer.render("", [*TURNS[:2], turn])
     start, end = rendered.spans[0]
     assert rendered.ids[start:end] == ids
     assert renderer.encode(f"{text}<|end|>") != ids
-
-
-def test_seeds_change_aliases_but_not_lengths(tokenizer):
-    renderer = Renderer(tokenizer, "agent", aliases=True)
-    first, second = (renderer.render("", TURNS, seed=seed) for seed in (1, 2))
-    assert first.ids != second.ids
-    assert first.mask == second.mask

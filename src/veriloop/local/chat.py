@@ -37,6 +37,9 @@ CHATML_TEMPLATE = (
 _NANO_CALL = re.compile(r"<\|call\|>(\w+) ?(.*?)(?=<\|call\|>|$)", re.DOTALL)
 _HERMES_CALL = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
 
+_FORGED = re.compile(r"<(?=\||\w\d+>)")
+"""What opens a control token or an alias."""
+
 ChatMessage = dict[str, Any]
 
 
@@ -66,7 +69,7 @@ def turn_to_chat(turn: Turn, seat: Seat) -> list[ChatMessage]:
 
 def defuse(text: str) -> str:
     """Break up control tokens in text from outside, so that nobody can close a turn or forge a role."""
-    return text.replace("<|", "< |").replace("<v", "< v")
+    return _FORGED.sub("< ", text)
 
 
 class ChatFormat:

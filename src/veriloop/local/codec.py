@@ -1,22 +1,31 @@
-"""Aliases for identifiers and numbers, so that a small model copies them in one token instead of learning them by heart.
+"""Aliases for identifiers, numbers and names, so that a small model copies them in one token and learns none by heart.
 
 In one seat's dialogue every word of three or more characters that holds a digit (ids, e-mail addresses, phone numbers,
-dates, amounts) is replaced by one of `ALIASES` alias tokens, drawn at random per dialogue, and put back when the model
-speaks. It is part of the player, not of the domain: a folder that uses it says so in `veriloop.json`.
+dates, amounts) and every run of capitalised words (names, streets) becomes an alias token: the class of its shape and a
+count, in order of first appearance. `ada.b25@post.example` may read `<m0>`, the second parcel number `<k1>`. Aliases say
+nothing of what they stand for, and they are put back when the model speaks. The codec is part of the player, not of the
+domain: a model folder that uses it says so in `veriloop.json`.
 """
 
-import random
 import re
+import zlib
 from typing import Protocol
 
-ALIASES = 40
-_WORD = re.compile(r"(?<![\w<])[A-Za-z0-9](?:[\w@+-]|\.(?=\w))*")
-_ALIAS = re.compile(r"<v(\d+)>")
+PER_CLASS = 12
+ID_CLASSES = "ijkl"
+"""Letters then digits (VP123, C9): the letters decide which of these, so that kinds of ids rarely share one."""
+CLASSES = f"m{ID_CLASSES}dfnx"
+"""m: mail. d: groups of digits. f: figures. n: names. x: any other word with a digit."""
+_SPAN = re.compile(
+    r"[A-Z][a-z]+(?: [A-Z][a-z]+)+(?: \d+)?"  # Ada Lovelace, Rowan Lane 30
+    r"|(?<![\w<])[A-Za-z0-9](?:[\w@+-]|\.(?=\w))*"
+)
+_ALIAS = re.compile(rf"<[{CLASSES}]\d+>")
 
 
-def alias_token(number: int) -> str:
-    """Return the spelling of an alias."""
-    return f"<v{number}>"
+def alias_tokens() -> list[str]:
+    """Return the spelling of every alias."""
+    return [f"<{kind}{number}>" for kind in CLASSES for number in range(PER_CLASS)]
 
 
 class Codec(Protocol):
@@ -52,23 +61,20 @@ class PlainCodec:
 
 
 class AliasCodec:
-    """Aliases of one dialogue, drawn without replacement in an order that depends on `seed` alone.
+    """Aliases of one dialogue, given out in order of first appearance.
 
-    When all are taken further words stay as they are. An alias that was never given out decodes to itself, which
+    When a class is used up further words stay as they are. An alias that was never given out decodes to itself, which
     every tool refuses: a visible mistake of the model.
     """
 
-    def __init__(self, seed: int, table: dict[str, str] | None = None) -> None:
+    def __init__(self, table: dict[str, str] | None = None) -> None:
         """Start empty, or with a table kept from an earlier turn."""
         self._words: dict[str, str] = dict(table or {})
-        self._back = {word: alias for alias, word in self._words.items()}
-        self._free = [alias_token(number) for number in random.Random(seed).sample(range(ALIASES), ALIASES)]
-        self._free = [alias for alias in self._free if alias not in self._words]
-        self._free.reverse()
+        self._aliases = {word: alias for alias, word in self._words.items()}
 
     def encode(self, text: str) -> str:
-        """Replace each word with a digit by its alias, giving out new ones as they come up."""
-        return _WORD.sub(self._replace, text)
+        """Replace each name and each word with a digit by its alias, giving out new ones as they come up."""
+        return _SPAN.sub(self._replace, text)
 
     def decode(self, text: str) -> str:
         """Put the words back."""
@@ -80,12 +86,30 @@ class AliasCodec:
 
     def _replace(self, match: re.Match[str]) -> str:
         word = match.group()
-        if len(word) < 3 or not any(letter.isdigit() for letter in word):
+        known = self._aliases.get(word)
+        kind = _classify(word)
+        if known or kind is None:
+            return known or word
+        count = sum(alias[1] == kind for alias in self._words)
+        if count >= PER_CLASS:
             return word
-        alias = self._back.get(word)
-        if alias is None:
-            if not self._free:
-                return word
-            alias = self._free.pop()
-            self._words[alias], self._back[word] = word, alias
+        alias = f"<{kind}{count}>"
+        self._words[alias], self._aliases[word] = word, alias
         return alias
+
+
+def _classify(word: str) -> str | None:
+    """Return the class of a word's shape, None for a word that stays as it is."""
+    if " " in word:
+        return "n"
+    if len(word) < 3 or not any(letter.isdigit() for letter in word):
+        return None
+    if "@" in word:
+        return "m"
+    if re.fullmatch(r"[A-Za-z]+[_-]?\d+", word):
+        letters = re.match(r"[A-Za-z]+", word)
+        assert letters
+        return ID_CLASSES[zlib.crc32(letters.group().lower().encode()) % len(ID_CLASSES)]
+    if re.fullmatch(r"\d+(?:[-+]\d+)+", word):
+        return "d"
+    return "f" if re.fullmatch(r"\d+(?:\.\d+)?", word) else "x"

@@ -98,7 +98,7 @@ class LocalPlayer:
                 self._loaded.tokenizer, self.seat, tools=schemas, aliases=settings.aliases
             )
         system = view.system if self.seat == "user" or settings.policy == "full" else ""
-        return self._renderers[names].start(system, derive_seed(view.key))
+        return self._renderers[names].start(system)
 
     def _read(self, reply: Reply | None, codec: Codec, prompt: int) -> Message:
         if reply is None:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from veriloop.core.base import derive_seed
 from veriloop.core.message import Seat, Turn
 from veriloop.local.chat import ChatFormat, ChatMessage, turn_to_chat
 from veriloop.local.codec import AliasCodec, Codec, PlainCodec
@@ -49,20 +48,20 @@ class Renderer:
         """Return the ids of a text, without any token added."""
         return self.tokenizer.encode(text, add_special_tokens=False)
 
-    def make_codec(self, seed: int) -> Codec:
+    def make_codec(self) -> Codec:
         """Return the codec of one dialogue."""
-        return AliasCodec(seed) if self.aliases else PlainCodec()
+        return AliasCodec() if self.aliases else PlainCodec()
 
-    def start(self, system: str, seed: int) -> "Transcript":
+    def start(self, system: str) -> "Transcript":
         """Return the empty transcript of a dialogue."""
-        return Transcript(self, system, self.make_codec(derive_seed("codec", self.seat, seed)))
+        return Transcript(self, system, self.make_codec())
 
-    def render(self, system: str, turns: Sequence[Turn], seed: int) -> Rendered:
+    def render(self, system: str, turns: Sequence[Turn]) -> Rendered:
         """Render a whole dialogue as the seat saw it: `turns` are the visible ones (see `domains.perspective`).
 
         The agent's opening greeting is not its own work and carries no loss. Sampled turns keep their exact ids.
         """
-        transcript = self.start(system, seed)
+        transcript = self.start(system)
         for turn in turns:
             transcript.add_turn(turn)
         return transcript.rendered

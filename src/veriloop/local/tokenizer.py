@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from veriloop.local.chat import NANO_TEMPLATE
-from veriloop.local.codec import ALIASES, alias_token
+from veriloop.local.codec import alias_tokens
 
 END = "<|end|>"
 PAD = "<|pad|>"
@@ -18,7 +18,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int = 1200) -> Any:
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
-    special = [*CONTROL, *(alias_token(number) for number in range(ALIASES))]
+    special = [*CONTROL, *alias_tokens()]
     inner = Tokenizer(models.BPE())
     inner.pre_tokenizer = pre_tokenizers.Sequence(
         [

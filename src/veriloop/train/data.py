@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from veriloop.core.base import derive_seed
 from veriloop.core.message import Seat, Turn
 from veriloop.core.trace import Trace
 from veriloop.domains.domain import Domain
@@ -65,19 +64,14 @@ def make_renderer(loaded: LoadedModel, domain: Domain, seat: Seat) -> Renderer:
     return Renderer(loaded.tokenizer, seat, tools=schemas, aliases=loaded.settings.aliases)
 
 
-def make_rows(
-    loaded: LoadedModel, domain: Domain, seat: Seat, dialogues: Sequence[Dialogue], *, length: int, seed: int = 0
-) -> Rows:
-    """Render dialogues for a seat; rows over `length` tokens are dropped and counted, never cut.
-
-    seed: varies the aliases, so that rows of the same dialogue differ from copy to copy.
-    """
+def make_rows(loaded: LoadedModel, domain: Domain, seat: Seat, dialogues: Sequence[Dialogue], *, length: int) -> Rows:
+    """Render dialogues for a seat; rows over `length` tokens are dropped and counted, never cut."""
     renderer = make_renderer(loaded, domain, seat)
     rows, dropped = [], 0
     for dialogue in dialogues:
         system = view_system(loaded.settings, domain, dialogue.task, seat)
         turns = visible_turns(dialogue.trace.turns, seat)
-        rendered = renderer.render(system, [strip_sample(turn) for turn in turns], _codec_seed(dialogue, seed))
+        rendered = renderer.render(system, [strip_sample(turn) for turn in turns])
         if len(rendered.ids) > length:
             dropped += 1
             continue
@@ -98,14 +92,10 @@ def strip_sample(turn: Turn) -> Turn:
     return turn.model_copy(update={"sampled": None})
 
 
-def _codec_seed(dialogue: Dialogue, seed: int) -> int:
-    return derive_seed(dialogue.trace.task_id, dialogue.trace.seed, seed)
-
-
 def _texts(domain: Domain, seat: Seat, dialogues: Iterable[Dialogue]) -> Iterator[str]:
     """Yield every text of a seat's view as its codec writes it."""
     for dialogue in dialogues:
-        codec = AliasCodec(_codec_seed(dialogue, 0))
+        codec = AliasCodec()
         if seat == "user":
             yield codec.encode(system_text(domain, dialogue.task, seat))
         for turn in visible_turns(dialogue.trace.turns, seat):

@@ -97,7 +97,7 @@ class Arena:
         """Render a dialogue with the exact ids that were sampled."""
         system = view_system(self._agent.settings, self.domain, task, "agent")
         turns = visible_turns(trace.turns, "agent")
-        rendered = self._renderer.render(system, turns, derive_seed(f"{task.id}/{trace.seed}"))
+        rendered = self._renderer.render(system, turns)
         if not rendered.spans:
             return Trajectory(rendered.ids, [], [], [], trace)
         start, end = rendered.spans[0][0], rendered.spans[-1][1]

@@ -27,7 +27,7 @@ class SftConfig(Frozen):
 
     steps: at most so many optimizer steps. eval_every: steps between held-out losses. patience: held-out losses in a row
     without a new minimum after which training stops; 0 trains all steps and keeps the last weights. length: longer
-    dialogues are dropped and counted. copies: renderings of each dialogue with other aliases.
+    dialogues are dropped and counted.
     """
 
     steps: int = Field(default=2000, ge=1)
@@ -37,7 +37,6 @@ class SftConfig(Frozen):
     eval_every: int = Field(default=100, ge=1)
     patience: int = Field(default=3, ge=0)
     length: int = 1400
-    copies: int = Field(default=1, ge=1)
     schedule: str = "linear"
     seed: int = 0
 
@@ -60,9 +59,7 @@ def train_sft(
     if not train or (config.patience and not held_out):
         raise InputError("no dialogues to train on or to hold out: the run needs passed dialogues, make more tasks")
     loaded = prepare_model(model, domain, seat, train, config.seed)
-    rows = _join(
-        [make_rows(loaded, domain, seat, train, length=config.length, seed=copy) for copy in range(config.copies)]
-    )
+    rows = make_rows(loaded, domain, seat, train, length=config.length)
     watched = make_rows(loaded, domain, seat, held_out, length=config.length)
     trainer = _make_trainer(loaded, rows, watched, out, config, progress)
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(out)) if out.exists() else None)
@@ -133,10 +130,6 @@ def _dataset(rows: Rows) -> Any:
     return Dataset.from_dict(
         {"input_ids": [row.input_ids for row in rows.rows], "labels": [row.labels for row in rows.rows]}
     )
-
-
-def _join(parts: Sequence[Rows]) -> Rows:
-    return Rows([row for part in parts for row in part.rows], sum(part.dropped for part in parts))
 
 
 def _has_accelerator() -> bool:
