@@ -1,6 +1,8 @@
 """The client against a server that misbehaves on purpose; every test has a deadline."""
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import Awaitable
 from typing import Any
@@ -197,3 +199,11 @@ def test_usage_is_added_up() -> None:
         ask(client)
         ask(client)
     assert (client.spent.usage.prompt, client.spent.usage.completion, client.spent.answers) == (14, 6, 2)
+
+
+def test_sdk_is_not_loaded_before_the_first_request() -> None:
+    code = (
+        "import sys, veriloop.rollout.endpoint as e; e.EndpointPlayer('m', 'http://127.0.0.1:9/v1'); "
+        "sys.exit('openai' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0

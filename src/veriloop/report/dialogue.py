@@ -21,6 +21,8 @@ LONGEST = 3000
 """Characters of one tool result that are shown."""
 LONGEST_FIELD = 300
 """Characters of one changed field."""
+BRIEF = 60
+"""Characters of the arguments on a folded call's line."""
 ONE_LINE = 90
 """Characters up to which arguments stay on one line."""
 _BASELINES = frozenset({"noop", "transfer", "random", "gold", "oracle"})
@@ -46,9 +48,10 @@ class RowChange:
 
 @dataclass(frozen=True, slots=True)
 class CallLine:
-    """One tool call: its line, its arguments as JSON, what came back."""
+    """One tool call: its name, its arguments in short and as JSON, what came back."""
 
     name: str
+    brief: str
     arguments: str
     result: str
     error: bool
@@ -159,7 +162,8 @@ def _show_turn(turn: Turn) -> TurnLine:
         result = turn.results[position] if position < len(turn.results) else None
         arguments = _write_arguments(call.arguments)
         content = _shorten(result.content) if result else "not run"
-        calls.append(CallLine(call.name, arguments, content, bool(result and result.error)))
+        brief = ", ".join(str(value) for value in call.arguments.values())
+        calls.append(CallLine(call.name, _cut(brief, BRIEF), arguments, content, bool(result and result.error)))
     changes = tuple(show_change(change) for result in turn.results for change in result.changes)
     return TurnLine(
         turn.seat, turn.content, bool(turn.tool_calls), turn.thinking, turn.malformed, tuple(calls), changes
@@ -187,6 +191,10 @@ def _write_arguments(arguments: dict[str, Any]) -> str:
 
 def _shorten(text: str, most: int = LONGEST) -> str:
     return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _iter_lines(file: Path) -> Iterator[dict[str, Any]]:
