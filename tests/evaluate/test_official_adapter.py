@@ -97,3 +97,16 @@ def test_the_users_log_hears_the_agent() -> None:
     log.hear("Hi! How can I help you today?")
     log.say(Message(content="Bye."))
     assert [turn.seat for turn in log.turns] == ["agent", "user"]
+
+
+def test_a_bug_in_a_player_is_raised_and_leaves_the_queue_usable() -> None:
+    class Buggy(Slow):
+        def reply(self, views: Sequence[View]) -> list[Message]:
+            if views[0].key == "bug":
+                raise ZeroDivisionError
+            return super().reply(views)
+
+    player = GatheringPlayer(Buggy())
+    with pytest.raises(ZeroDivisionError):
+        player.reply([make_view("bug")])
+    assert player.reply([make_view("later")])[0].content == "later"

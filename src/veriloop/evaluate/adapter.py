@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from veriloop.core.errors import PlayerError
+from veriloop.core.errors import PlayerError, VeriloopError
 from veriloop.core.message import Message, Seat, ToolResult, Turn
 from veriloop.domains.domain import Domain
 from veriloop.domains.perspective import seat_tools, system_text
@@ -83,9 +83,12 @@ class GatheringPlayer:
     def _serve(self) -> None:
         with self._queueing:
             batch, self._waiting = self._waiting, []
+        if not batch:
+            return
         try:
             answers: Sequence[Any] = self._player.reply([ticket.view for ticket in batch])
-        except Exception as error:  # noqa: BLE001 boundary: each waiting thread gets the error that its view shared
+        except VeriloopError as error:
+            # Every thread gets the error that its view shared; a bug is raised in this one, the rest go unanswered.
             answers = [error] * len(batch)
         for ticket, answer in zip(batch, answers, strict=True):
             ticket.answer, ticket.served = answer, True
