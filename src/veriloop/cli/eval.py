@@ -26,6 +26,8 @@ class Play:
     """Dialogues at once."""
     max_steps: Annotated[int, Parameter(validator=Number(gte=1))] = 60
     """Turns of both seats together before a dialogue is cut."""
+    official: Annotated[bool, Parameter(negative="")] = False
+    """Use tau2's own orchestrator and evaluator; implied by official tasks."""
 
 
 @Parameter(name="*")
@@ -49,7 +51,6 @@ def eval_command(
     agent: str,
     tasks: Path,
     user: str = "scripted",
-    official: Annotated[bool, Parameter(negative="")] = False,
     play: Play | None = None,
     served: Served | None = None,
     out: Path | None = None,
@@ -66,8 +67,6 @@ def eval_command(
         A run directory, a folder of task files, one task file, or official:base, official:train, official:test.
     user
         scripted, openai:MODEL, or a model folder.
-    official
-        Use tau2's own orchestrator and evaluator; implied by official tasks.
     out
         The result file; by default it goes into the run's `evals` folder.
     """
@@ -75,7 +74,7 @@ def eval_command(
     config = EvalConfig(trials=how.trials, width=how.width, seed=how.seed, limits=Limits(turns=how.max_steps))
     endpoint = Endpoint(model.base_url, model.key_env, model.max_tokens, model.temperature)
     with show_progress(f"{agent} on {domain}") as progress:
-        evaluate = run_official_evaluation if official or official_split(tasks) else run_evaluation
+        evaluate = run_official_evaluation if how.official or official_split(tasks) else run_evaluation
         contest = Contest(domain, agent, user, tasks)
         summary = evaluate(contest, config, endpoint=endpoint, out=out, progress=progress)
     return Result(summary, describe_scores({agent: summary}))

@@ -124,18 +124,18 @@ def _store_item(ledger: Ledger, item: Item, seconds: float) -> None:
 
 def _evolve(ledger: Ledger, bench: Bench, config: SynthConfig) -> tuple[tuple[PlanPair, ...], Workflow]:
     """Return the plans to scale up with: those stored, or the outcome of pilot and reflection rounds."""
+    if not ledger.get_meta("plans"):
+        pairs, workflow = write_plans(bench.domain, config.plans), Workflow()
+        if config.evolve and config.verify:
+            pairs, workflow, rounds = _run_rounds(ledger, bench, config, pairs, workflow)
+            ledger.put_meta("rounds", rounds)
+        ledger.put_meta(
+            "plans",
+            {"pairs": [pair.model_dump(mode="json") for pair in pairs], "workflow": workflow.model_dump(mode="json")},
+        )
+    # Always as stored: weights are drawn from in their order, which a resumed run can know from the ledger alone.
     stored = ledger.get_meta("plans")
-    if stored:
-        return tuple(PlanPair.model_validate(pair) for pair in stored["pairs"]), Workflow(**stored["workflow"])
-    pairs, workflow = write_plans(bench.domain, config.plans), Workflow()
-    if config.evolve and config.verify:
-        pairs, workflow, rounds = _run_rounds(ledger, bench, config, pairs, workflow)
-        ledger.put_meta("rounds", rounds)
-    ledger.put_meta(
-        "plans",
-        {"pairs": [pair.model_dump(mode="json") for pair in pairs], "workflow": workflow.model_dump(mode="json")},
-    )
-    return pairs, workflow
+    return tuple(PlanPair.model_validate(pair) for pair in stored["pairs"]), Workflow(**stored["workflow"])
 
 
 def _run_rounds(

@@ -109,8 +109,6 @@ def name_evaluation(agent: str, user: str) -> str:
 
 def _default_file(contest: Contest, prefix: str = "") -> Path | None:
     """Return where a run's evaluation goes; tasks that lie in no run have no such place."""
-    if not contest.tasks.exists():
-        raise InputError(f"there is no run {str(contest.tasks)!r}; make one with `veriloop synth DOMAIN --out RUN`")
     is_run = (contest.tasks / "run.toml").is_file()
     name = "-".join(filter(None, (prefix, name_evaluation(contest.agent, contest.user))))
     return contest.tasks / "evals" / f"{name}.json" if is_run else None

@@ -35,6 +35,8 @@ def read_tasks(path: Path) -> Iterator[Task]:
     if path.is_file():
         yield read_task(path)
         return
+    if not path.is_dir():
+        raise InputError(f"there is no run {str(path)!r}; make one with `veriloop synth DOMAIN --out RUN`")
     folder = path / "tasks" if (path / "tasks").is_dir() else path
     files = sorted(folder.glob("*.json"))
     if not files:

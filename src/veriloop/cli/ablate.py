@@ -1,0 +1,59 @@
+"""`veriloop ablate`."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from veriloop.cli.output import Result, align_table, show_progress
+from veriloop.core.extra import needs_extra
+
+
+def ablate_command(
+    what: Literal["rl"],
+    domain: str,
+    *,
+    out: Path,
+    seeds: Annotated[int, Parameter(validator=Number(gte=1))] = 3,
+    tasks: Annotated[int | None, Parameter(validator=Number(gte=20))] = None,
+    workers: Annotated[int, Parameter(validator=Number(gte=1))] = 2,
+) -> Result:
+    """Measure what a part of the method is worth, with paired differences over held-out tasks.
+
+    Parameters
+    ----------
+    what
+        rl: GRPO against the same agent fine-tuned only, fine-tuned for as many more tokens, and fine-tuned on its own
+        successes.
+    domain
+        A name from `veriloop domains` or a path to a Python file.
+    out
+        A folder for all of it; what is finished there is not done again.
+    seeds
+        Independent repetitions, tasks and models included.
+    tasks
+        Training tasks per seed.
+    workers
+        Seeds at once, each in a process of its own.
+    """
+    with needs_extra("train"):
+        from veriloop.pipeline.ablate import AblationConfig, ablate_rl
+    config = AblationConfig(workers=workers) if tasks is None else AblationConfig(workers=workers, tasks=tasks)
+    with show_progress(f"ablating {what} on {domain}") as progress:
+        result = ablate_rl(domain, seeds, out, config, progress=progress)
+    return Result(result, _describe(result))
+
+
+def _describe(result: dict[str, Any]) -> str:
+    arms = result["arms"]
+    rows = [(f"seed {row['seed']}", *(_spell(row[arm]) for arm in arms)) for row in result["table"]]
+    return align_table(("pass^1", *arms), rows)
+
+
+def _spell(cell: dict[str, Any]) -> str:
+    score = f"{cell['pass_hat']['1']:.3f}"
+    if "minus_sft" not in cell:
+        return score
+    low, high = cell["minus_sft_interval_95"]
+    return f"{score} ({cell['minus_sft']:+.3f} [{low:+.3f}, {high:+.3f}])"

@@ -1,0 +1,61 @@
+"""`veriloop sft`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from veriloop.cli.output import Result, show_progress
+from veriloop.core.extra import needs_extra
+from veriloop.core.message import Seat
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast a model is fine-tuned."""
+
+    steps: Annotated[int, Parameter(validator=Number(gte=1))] = 2000
+    """Optimizer steps at most; training stops at the held-out loss's minimum."""
+    batch: Annotated[int, Parameter(validator=Number(gte=1))] = 16
+    """Dialogues per step."""
+    learning_rate: Annotated[float, Parameter(validator=Number(gt=0))] = 2e-3
+    """Peak learning rate; `nano`, trained from scratch, wants about 100 times what a large model does."""
+    seed: int = 0
+    """Of weights, order and aliases."""
+
+
+def sft_command(
+    run: Path,
+    *,
+    out: Path,
+    seat: Seat = "agent",
+    model: str = "nano",
+    limit: Annotated[int, Parameter(validator=Number(gte=0))] = 0,
+    schedule: Schedule | None = None,
+) -> Result:
+    """Fine-tune one seat on a run's good dialogues; the loss is on that seat's tokens alone.
+
+    Parameters
+    ----------
+    run
+        A run directory.
+    out
+        The model folder to write; a run that was killed goes on from its last checkpoint.
+    seat
+        Who is trained: the agent, or the user whom the agent will be trained against.
+    model
+        nano (a small model from scratch), smollm2, or a Hugging Face id or folder.
+    limit
+        Dialogues to use at most; 0 uses all.
+    """
+    with needs_extra("train"):
+        from veriloop.pipeline.training import SftConfig, train_sft_on_run
+    chosen = schedule or Schedule()
+    config = SftConfig(steps=chosen.steps, batch=chosen.batch, learning_rate=chosen.learning_rate, seed=chosen.seed)
+    with show_progress(f"fine-tuning the {seat}") as progress:
+        result = train_sft_on_run(run, seat, model, out, config, progress=progress, limit=limit)
+    text = f"{result.steps} steps, {result.tokens} tokens in {result.seconds:.0f} s: {result.out}"
+    return Result(result.model_dump(mode="json"), text)

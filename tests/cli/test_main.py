@@ -1,0 +1,253 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from veriloop.cli import main
+from veriloop.cli.main import COMMANDS, run
+from veriloop.cli.output import Result, align_table, show_progress, write_error
+from veriloop.core.errors import BudgetError, GateError, InputError, PlayerError, VeriloopError
+from veriloop.domains.task import Task
+from veriloop.store.manifest import find_differences, hash_files
+
+SAME = ("synth", "parcel", "-n", "12", "--seed", "3", "--rounds", "0", "--no-evolve", "--json", "--out")
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: object, code: int = 0) -> dict:
+    """Run a command with --json and return its one object."""
+    assert run([*map(str, arguments), "--json"]) == code
+    captured = capsys.readouterr()
+    assert captured.out.count("\n") == 1
+    assert captured.err == ""
+    return json.loads(captured.out)
+
+
+def test_domains(capsys: pytest.CaptureFixture[str]):
+    assert "parcel" in {domain["name"] for domain in call(capsys, "domains")["domains"]}
+
+
+def test_synth_export_eval_report(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    out = tmp_path / "run"
+    made = call(capsys, "synth", "parcel", "-n", 6, "--seed", 2, "--plans", 2, "--rounds", 0, "--out", out)
+    assert made["proved"] == 6 <= made["attempted"]
+    assert {"run", "no_write", "mutation_score", "seconds", "rounds"} <= made.keys()
+    assert made["rounds"][0]["round"] == 0
+    assert len(list((out / "tasks").iterdir())) == len(list((out / "checkers").iterdir())) == 6
+    assert find_differences(out) == []
+
+    exported = call(capsys, "export", out, "--to", "turns", "--seat", "user")
+    rows = Path(exported["path"]).read_text().splitlines()
+    assert exported["rows"] == len(rows) > 6
+
+    gold = call(capsys, "eval", "parcel", "--agent", "gold", "--tasks", out, "--trials", 2)
+    assert gold["pass_hat"] == {"1": 1.0, "2": 1.0}
+    assert (gold["tasks"], gold["trials"], gold["passed"], gold["official"]) == (6, 2, 12, False)
+    assert gold["interval_95"]["1"] == [1.0, 1.0]
+    noop = call(capsys, "eval", "parcel", "--agent", "noop", "--tasks", out, "--trials", 1)
+    assert noop["passed"] == 0
+    assert sorted(path.name for path in (out / "evals").glob("*.json")) == ["gold-scripted.json", "noop-scripted.json"]
+
+    page = Path(call(capsys, "report", out)["path"])
+    assert page.name == "report.html" and "noop" in page.read_text()
+
+
+def test_text_for_people(capsys: pytest.CaptureFixture[str], small_run: Path, tmp_path: Path):
+    assert (
+        run(
+            [
+                "eval",
+                "parcel",
+                "--agent",
+                "oracle",
+                "--tasks",
+                str(small_run),
+                "--trials",
+                "1",
+                "--out",
+                str(tmp_path / "e.json"),
+            ]
+        )
+        == 0
+    )
+    assert capsys.readouterr().out == "agent   pass^1\noracle  1.000 [1.000, 1.000]\n"
+
+
+def test_check_names_what_to_mend(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    file = tmp_path / "clock.py"
+    file.write_text(
+        "import time\n"
+        "from typing import Annotated\n"
+        "from veriloop.domains.database import Database, Row, Table\n"
+        "from veriloop.domains.domain import Caller, ToolkitDomain\n"
+        "from veriloop.domains.source import Yield, ref\n"
+        "from veriloop.domains.tool import tool\n"
+        "class Clock(Row):\n    name: str\n    set_at: float = 0.0\n"
+        "class House(Database):\n    clocks: Table[Clock]\n"
+        "class Desk:\n"
+        "    def __init__(self, db): self.db = db\n"
+        "    @tool('read', yields=(Yield('clock', 'name'),))\n"
+        "    def look(self, name: Annotated[str, ref('clock')]) -> Clock:\n"
+        "        '''Look.'''\n"
+        "        return self.db.clocks[name]\n"
+        "    @tool('write', topics=('set a clock',))\n"
+        "    def adjust(self, name: Annotated[str, ref('clock')]) -> Clock:\n"
+        "        '''Set.'''\n"
+        "        return self.db.clocks.update(name, set_at=time.perf_counter())\n"
+        "domain = ToolkitDomain('clock', '1. Be on time.', Desk, House,\n"
+        "    lambda database: {'clocks': {'hall': Clock(name='hall')}},\n"
+        "    lambda db: [Caller('ada', 'Ada', {'clock': 'hall'})], ())\n"
+    )
+    found = call(capsys, "check", file, code=1)
+    assert found["ok"] is False
+    [finding] = found["findings"]
+    assert finding["where"] == "tool adjust"
+    assert "differently on two fresh sessions" in finding["what"] and "no clock" in finding["fix"]
+
+
+def test_check_of_a_sound_domain(capsys: pytest.CaptureFixture[str]):
+    assert call(capsys, "check", "parcel") == {"ok": True, "findings": []}
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (InputError("x"), 2),
+        (GateError("x"), 1),
+        (BudgetError("x"), 3),
+        (PlayerError("x"), 1),
+        (VeriloopError("two\nlines"), 1),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_exit_codes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int
+):
+    monkeypatch.setattr(main, "make_app", lambda: raising(error))
+    assert run(["domains"]) == code
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def raising(error: BaseException):
+    class App:
+        def meta(self, *_: object, **__: object):
+            raise error
+
+    return App()
+
+
+def test_defects_are_not_hidden(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(main, "make_app", lambda: raising(ZeroDivisionError()))
+    with pytest.raises(ZeroDivisionError):
+        run(["domains"])
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]):
+    assert run(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(command in text for command in COMMANDS)
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == "0.1.0"
+
+
+def test_entry_point():
+    done = subprocess.run(
+        [sys.executable, "-m", "veriloop.cli.main", "domains", "--json"], capture_output=True, text=True
+    )
+    assert done.returncode == 0 and json.loads(done.stdout)["domains"]
+
+
+def test_libraries_that_print_do_not_spoil_json(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    from veriloop.cli import domains
+
+    def noisy():
+        print("progress: 50 %")
+        return []
+
+    monkeypatch.setattr(domains, "list_domains", noisy)
+    assert run(["domains", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == {"domains": []}
+    assert "progress" in captured.err
+
+
+def test_output_pieces(capsys: pytest.CaptureFixture[str]):
+    assert (
+        align_table(("a", "score"), [("long name", 0.5), ("x", 12.25)])
+        == "a           score\nlong name   0.500\nx          12.250"
+    )
+    assert align_table(("a",), [(None,)]) == "a\n-"
+    write_error("two\n  lines")
+    with show_progress("work") as progress:
+        progress(1, 2)
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "veriloop: two lines\n")
+    assert Result({}, "x").code == 0
+
+
+def kill_after(out: Path, condition: Callable[[], bool], *extra: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "veriloop.cli.main", *SAME, str(out), *extra], stdout=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 60
+    while not condition() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if process.poll() is None:
+        os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def count_done(out: Path) -> int:
+    import sqlite3
+
+    try:
+        with sqlite3.connect(f"file:{out / 'ledger.sqlite'}?mode=ro", uri=True, timeout=1) as connection:
+            return connection.execute("SELECT count(*) FROM entries WHERE stage = 'synth'").fetchone()[0]
+    except sqlite3.Error:
+        return 0
+
+
+def test_killed_twice_and_resumed_ends_byte_identical(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, tasks: list[Task]
+):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert run([*SAME, str(whole)]) == 0
+    kill_after(broken, lambda: count_done(broken) >= 2)
+    assert not (broken / "manifest.json").exists()
+    kill_after(broken, lambda: count_done(broken) >= 6, "--resume")
+    assert not (broken / "manifest.json").exists()
+    assert run([*SAME, str(broken), "--resume"]) == 0
+    for out in (whole, broken):
+        for to in ("messages", "turns", "tau2"):
+            assert run(["export", str(out), "--to", to]) == 0
+    assert hash_files(broken) == hash_files(whole)
+    capsys.readouterr()
+
+
+def test_another_seed_differs(small_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert (
+        run(
+            [
+                "synth",
+                "parcel",
+                "-n",
+                "8",
+                "--seed",
+                "6",
+                "--rounds",
+                "0",
+                "--no-evolve",
+                "--out",
+                str(tmp_path / "run"),
+            ]
+        )
+        == 0
+    )
+    capsys.readouterr()
+    ours = {path.name for path in (tmp_path / "run" / "tasks").iterdir()}
+    assert not ours & {path.name for path in (small_run / "tasks").iterdir()}
