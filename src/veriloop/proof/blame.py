@@ -67,6 +67,8 @@ def judge_dialogue(
     blame = None
     if not (verdict.passed and success):
         blame = find_blame(domain, task, trace, verdict, user, sandbox)
+        if verdict.passed and blame.fault is Fault.AGENT:
+            blame = blame.model_copy(update={"evidence": "; ".join(violations)})
     return Judgement(verdict=verdict, user=user, violations=violations, success=success, blame=blame)
 
 

@@ -13,7 +13,8 @@ from veriloop.rollout.player import View
 STOP, TRANSFER = "###STOP###", "###TRANSFER###"
 _SETTLED = re.compile(r"\b(anything|something) else\b|\bwhat else\b", re.IGNORECASE)
 _CONFIRM = re.compile(
-    r"\b(shall i|should i|may i|do you want me to|would you like me to|go ahead|please confirm|do you confirm)\b"
+    r"(?<!what )(?<!how )\b(shall i|should i|may i|do you want me to|would you like me to)\b"
+    r"|\b(go ahead|please confirm|do you confirm)\b"
     r"|\bis (that|this) (right|correct)\b|\(yes/no\)",
     re.IGNORECASE,
 )
