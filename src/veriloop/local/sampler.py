@@ -70,7 +70,7 @@ class Sampler:
         fresh = [context[len(row.ids) :] for row, context in zip(rows, contexts, strict=True)]
         slots = torch.tensor([row.slot for row in rows], device=self.device)
         self._cache.lengths[slots] = torch.tensor([len(row.ids) for row in rows], device=self.device)
-        part = self._cache.take(slots, int(self._cache.lengths[slots].max()))
+        part = self._cache.take(slots, max(map(len, contexts)) + limit)
         logits = self._prefill(part, fresh)
         replies = self._decode(part, logits, temperature, limit, seeds)
         self._cache.store(slots, part)
@@ -115,7 +115,7 @@ class Sampler:
                 # Copying the cache costs about as much as a few steps, so finished rows ride along for a while.
                 self._write_back(part, active, live)
                 chosen = torch.tensor(running, device=self.device)
-                active = active.take(chosen, int(active.lengths.max()))
+                active = active.take(chosen, active.keys[0].shape[2])
                 live, tokens = [live[place] for place in running], tokens[chosen]
             ones = torch.ones(len(live), dtype=torch.long, device=self.device)
             logits = self._decoder.forward(active, tokens[:, None], ones)
