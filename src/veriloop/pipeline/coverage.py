@@ -53,6 +53,9 @@ def check_coverage(domain: Domain, *, seed: int = 0) -> Iterator[Finding]:
     reach = _Reach()
     for number in range(PEOPLE):
         _try_writes(domain, reach, number, random.Random(derive_seed("reach", seed, number)))
+    if reach.broken:  # synthesis would break on them too
+        yield from _name_broken(reach)
+        return
     tasks = list(_make_tasks(domain, seed))
     for task in tasks:
         reach.tools.update(step.call.name for step in task.gold)
@@ -178,8 +181,7 @@ def _ask_about_dialogue(domain: Domain, task: Task, turns: tuple[Turn, ...], rea
 
 
 def _name_unreached(domain: Domain, reach: _Reach) -> Iterator[Finding]:
-    for name, what in reach.broken.items():
-        yield Finding(where=f"clause {name}", what=what, fix="let it return None where it has nothing to say")
+    yield from _name_broken(reach)
     for clause in domain.clauses:
         where = f"clause {clause.id}"
         if clause.id not in reach.allowed:
@@ -194,6 +196,11 @@ def _name_unreached(domain: Domain, reach: _Reach) -> Iterator[Finding]:
             yield Finding(
                 where=f"tool {tool.name}", what="no task uses it and no caller's knowledge leads to it", fix=fix
             )
+
+
+def _name_broken(reach: _Reach) -> Iterator[Finding]:
+    for name, what in reach.broken.items():
+        yield Finding(where=f"clause {name}", what=what, fix="let it return None where it has nothing to say")
 
 
 def _fix(clause: Clause, verb: str) -> str:
