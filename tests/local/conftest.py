@@ -8,16 +8,16 @@ from veriloop.local.tokenizer import train_tokenizer
 
 TEXTS = [
     "Hi! How can I help you today?",
-    "I want to send parcel <k3> back to the sender, please.",
-    'get_parcel {"tracking": "<k3>"}',
-    '{"tracking": "<k3>", "status": "at_depot", "attempts": 2, "weight_kg": 12}',
+    "I want to send parcel <V3> back to the sender, please.",
+    'get_parcel {"tracking": "<V3>"}',
+    '{"tracking": "<V3>", "status": "at_depot", "attempts": 2, "weight_kg": 12}',
     "You are brief. Your email address is <m0>. ###STOP###",
 ]
 
 
 @pytest.fixture(scope="session")
 def tokenizer():
-    return train_tokenizer(TEXTS * 5, vocabulary=420)
+    return train_tokenizer(TEXTS * 5, vocabulary=700)
 
 
 @pytest.fixture(scope="session")

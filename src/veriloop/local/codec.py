@@ -2,20 +2,19 @@
 
 In one seat's dialogue every word of three or more characters that holds a digit (ids, e-mail addresses, phone numbers,
 dates, amounts) and every run of capitalised words (names, streets) becomes an alias token: the class of its shape and a
-count, in order of first appearance. `ada.b25@post.example` may read `<m0>`, the second parcel number `<k1>`. Aliases say
+count, in order of first appearance. `ada.b25@post.example` may read `<m0>`, the second parcel number `<V1>`. Aliases say
 nothing of what they stand for, and they are put back when the model speaks. The codec is part of the player, not of the
 domain: a model folder that uses it says so in `veriloop.json`.
 """
 
 import re
-import zlib
+from string import ascii_uppercase
 from typing import Protocol
 
-PER_CLASS = 12
-ID_CLASSES = "ijkl"
-"""Letters then digits (VP123, C9): the letters decide which of these, so that kinds of ids rarely share one."""
-CLASSES = f"m{ID_CLASSES}dfnx"
-"""m: mail. d: groups of digits. f: figures. n: names. x: any other word with a digit."""
+PER_CLASS = 10
+CLASSES = f"mdfnx{ascii_uppercase}"
+"""m: mail. d: groups of digits. f: figures. n: names. x: any other word with a digit. A to Z: letters then digits
+(VP123, C90), by their first letter, so that different kinds of ids rarely share a class."""
 _SPAN = re.compile(
     r"[A-Z][a-z]+(?: [A-Z][a-z]+)+(?: \d+)?"  # Ada Lovelace, Rowan Lane 30
     r"|(?<![\w<])[A-Za-z0-9](?:[\w@+-]|\.(?=\w))*"
@@ -107,9 +106,7 @@ def _classify(word: str) -> str | None:
     if "@" in word:
         return "m"
     if re.fullmatch(r"[A-Za-z]+[_-]?\d+", word):
-        letters = re.match(r"[A-Za-z]+", word)
-        assert letters
-        return ID_CLASSES[zlib.crc32(letters.group().lower().encode()) % len(ID_CLASSES)]
+        return word[0].upper()
     if re.fullmatch(r"\d+(?:[-+]\d+)+", word):
         return "d"
     return "f" if re.fullmatch(r"\d+(?:\.\d+)?", word) else "x"
