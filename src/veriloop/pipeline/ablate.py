@@ -34,9 +34,8 @@ from veriloop.store.result import iter_tasks
 from veriloop.store.run import open_run
 
 with needs_extra("train"):
-    import torch
-
     from veriloop.local.player import LocalPlayer
+    from veriloop.local.thread import count_threads, set_threads
     from veriloop.train.data import Dialogue
     from veriloop.train.grpo import RlConfig
     from veriloop.train.sft import SftConfig, train_sft
@@ -76,7 +75,7 @@ def ablate_rl(
     done = 0
     context = get_context("spawn")
     with ProcessPoolExecutor(max_workers=min(config.workers, seeds), mp_context=context) as pool:
-        threads = 1 if min(config.workers, seeds) > 1 else torch.get_num_threads()
+        threads = 1 if min(config.workers, seeds) > 1 else count_threads()
         futures = [pool.submit(run_seed, domain, seed, out / f"seed-{seed}", config, threads) for seed in range(seeds)]
         rows = []
         for seed, future in enumerate(futures):
@@ -91,7 +90,7 @@ def ablate_rl(
 
 def run_seed(domain: str, seed: int, out: Path, config: AblationConfig, threads: int) -> dict[str, Any]:
     """Do one seed's steps in order and return its row of the table."""
-    torch.set_num_threads(threads)
+    set_threads(threads)
     lab = _Lab(domain, seed, out, config)
     results = {name: _once(out / "steps" / f"{name}.json", work) for name, work in lab.steps()}
     return compare_arms({arm: results[f"eval-{arm}"] for arm in ARMS}, results, seed)

@@ -8,7 +8,6 @@ from typing import Any
 from veriloop.check.sandbox import judge
 from veriloop.core.base import Frozen
 from veriloop.core.extra import needs_extra
-from veriloop.core.message import Seat
 from veriloop.domains.registry import load_domain
 from veriloop.engine.synthesize import SynthConfig
 from veriloop.evaluate.own import EvalConfig, evaluate_tasks
@@ -20,7 +19,7 @@ from veriloop.store.file import read_json, write_json
 from veriloop.store.manifest import write_manifest
 
 with needs_extra("train"):
-    from veriloop.pipeline.training import RlConfig, SftConfig, train_rl_on_run, train_sft_on_run
+    from veriloop.pipeline.training import RlConfig, SeatJob, SftConfig, train_rl_on_run, train_seats
 
 DOMAIN = "parcel"
 AGENTS = ("noop", "random", "sft", "rl")
@@ -65,10 +64,13 @@ def run_demo(
     unseen = SynthConfig(n=config.held_out, seed=config.seed, rounds=0, split="test")
     run_synthesis(DOMAIN, held_out, unseen, resume=resume, progress=tell("proving held-out tasks"))
     models = out / "models"
-    seats: tuple[tuple[Seat, str, SftConfig], ...] = (("user", "user", config.user), ("agent", "sft", config.sft))
-    for seat, name, schedule in seats:
-        if not (models / name / "result.json").exists():
-            train_sft_on_run(out, seat, config.model, models / name, schedule, progress=tell(f"fine-tuning the {seat}"))
+    tell("fine-tuning user and agent")
+    train_seats(
+        [
+            SeatJob(out, "user", config.model, models / "user", config.user),
+            SeatJob(out, "agent", config.model, models / "sft", config.sft),
+        ]
+    )
     if not (models / "rl" / "result.json").exists():
         folders = str(models / "sft"), str(models / "user")
         train_rl_on_run(out, *folders, models / "rl", config.rl, progress=tell("reinforcement"))

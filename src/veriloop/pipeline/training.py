@@ -1,6 +1,9 @@
 """Training from a run directory: its judged dialogues for fine-tuning, its tasks for reinforcement."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +16,7 @@ from veriloop.store.result import iter_dialogues, iter_tasks
 from veriloop.store.run import open_run
 
 with needs_extra("train"):
+    from veriloop.local.thread import set_threads
     from veriloop.train.data import Dialogue
     from veriloop.train.grpo import RlConfig, train_rl
     from veriloop.train.metrics import TrainResult
@@ -35,6 +39,35 @@ def train_sft_on_run(
         found = [(found.item, Dialogue(found.task, found.trace)) for found in iter_dialogues(opened, good=True)]
     train, held_out = split_items(found[: limit or None])
     return train_sft(domain, seat, model, (train, held_out), out, config, progress)
+
+
+@dataclass(frozen=True, slots=True)
+class SeatJob:
+    """One seat's fine-tuning on a run; the arguments of `train_sft_on_run`."""
+
+    run: Path
+    seat: Seat
+    model: str
+    out: Path
+    config: SftConfig
+
+
+def train_seats(jobs: Sequence[SeatJob]) -> None:
+    """Fine-tune seats side by side, each in a process of one thread; a finished one is not repeated.
+
+    Models this small do not fill two cores: two processes take about half as long as one after the other.
+    """
+    missing = [job for job in jobs if not (job.out / "result.json").exists()]
+    if not missing:
+        return
+    with ProcessPoolExecutor(max_workers=len(missing), mp_context=get_context("spawn")) as pool:
+        for future in [pool.submit(_train_seat, job) for job in missing]:
+            future.result()
+
+
+def _train_seat(job: SeatJob) -> None:
+    set_threads(1)
+    train_sft_on_run(job.run, job.seat, job.model, job.out, job.config)
 
 
 def train_rl_on_run(

@@ -17,8 +17,9 @@ from veriloop.core.base import Frozen
 from veriloop.core.errors import InputError
 from veriloop.core.message import Seat
 from veriloop.domains.domain import Domain
-from veriloop.local.model import LoadedModel, ModelSettings, save_model
-from veriloop.train.data import Dialogue, Rows, make_rows, prepare_model, write_result
+from veriloop.local.model import LoadedModel, ModelSettings, load_model, save_model
+from veriloop.local.nano import SIZES
+from veriloop.train.data import Dialogue, Rows, TokenRow, make_rows, prepare_model, write_result
 from veriloop.train.metrics import MetricsFile, TrainResult
 
 
@@ -27,7 +28,7 @@ class SftConfig(Frozen):
 
     steps: at most so many optimizer steps. eval_every: steps between held-out losses. patience: held-out losses in a row
     without a new minimum after which training stops; 0 trains all steps and keeps the last weights. length: longer
-    dialogues are dropped and counted.
+    dialogues are dropped and counted. pretrain: steps on every token before that, for a model made from scratch only.
     """
 
     steps: int = Field(default=2000, ge=1)
@@ -38,6 +39,7 @@ class SftConfig(Frozen):
     patience: int = Field(default=3, ge=0)
     length: int = 1400
     schedule: str = "linear"
+    pretrain: int = Field(default=0, ge=0)
     seed: int = 0
 
 
@@ -61,6 +63,8 @@ def train_sft(
     loaded = prepare_model(model, domain, seat, train, config.seed)
     rows = make_rows(loaded, domain, seat, train, length=config.length)
     watched = make_rows(loaded, domain, seat, held_out, length=config.length)
+    if str(model) in SIZES and config.pretrain:
+        _pretrain(loaded, rows, out, config)
     trainer = _make_trainer(loaded, rows, watched, out, config, progress)
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(out)) if out.exists() else None)
     settings = ModelSettings(seat=seat, aliases=loaded.settings.aliases, policy=loaded.settings.policy)
@@ -76,6 +80,24 @@ def train_sft(
     )
     write_result(out, result.model_dump(mode="json"))
     return result
+
+
+def _pretrain(loaded: LoadedModel, rows: Rows, out: Path, config: SftConfig) -> None:
+    """Teach a model made from scratch to read: every token of the training dialogues counts, whoever wrote it.
+
+    A pretrained model knows how to copy from its context; this is where a fresh one learns it. Weights are kept in
+    `out/pretrained`, so a run that was killed does not repeat it.
+    """
+    kept = out / "pretrained"
+    if not (kept / "model.safetensors").exists():
+        everything = Rows([TokenRow(row.input_ids, row.input_ids) for row in rows.rows], rows.dropped)
+        short = config.model_copy(update={"steps": config.pretrain, "patience": 0, "schedule": "constant_with_warmup"})
+        trainer = _make_trainer(loaded, everything, everything, kept, short, None)
+        trainer.train(resume_from_checkpoint=get_last_checkpoint(str(kept)) if kept.exists() else None)
+        for checkpoint in kept.glob("checkpoint-*"):
+            shutil.rmtree(checkpoint)
+        save_model(loaded, kept)
+    loaded.model.load_state_dict(load_model(kept).model.state_dict())
 
 
 def _make_trainer(
