@@ -8,6 +8,7 @@ from typing import Any
 from veriloop.check.sandbox import judge
 from veriloop.core.base import Frozen
 from veriloop.core.extra import needs_extra
+from veriloop.core.message import Seat
 from veriloop.domains.registry import load_domain
 from veriloop.engine.synthesize import SynthConfig
 from veriloop.evaluate.own import EvalConfig, evaluate_tasks
