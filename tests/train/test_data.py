@@ -88,7 +88,6 @@ def test_the_tokenizer_is_learnt_from_the_runs_own_texts(
 ):
     tokenizer = prepare_model("pico", parcel, seat, dialogues, 0).tokenizer
     assert {token.lstrip("Ġ") for token in tokenizer.get_vocab()} >= {word}
-    assert len(tokenizer.encode(f" {word}", add_special_tokens=False)) <= 2
     other = prepare_model("pico", parcel, seat, dialogues[:1], 0).tokenizer
     assert other.get_vocab() != tokenizer.get_vocab()
 

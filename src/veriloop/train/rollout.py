@@ -98,16 +98,19 @@ class Arena:
         system = view_system(self._agent.settings, self.domain, task, "agent")
         turns = visible_turns(trace.turns, "agent")
         rendered = self._renderer.render(system, turns)
-        if not rendered.spans:
+        own = [turn for number, turn in enumerate(turns) if turn.seat == "agent" and number]
+        # A turn that was not sampled (the context was full) is no work of the weights: neither ids nor loss.
+        pairs = [
+            (span, turn.sampled) for span, turn in zip(rendered.spans, own, strict=True) if turn.sampled is not None
+        ]
+        if not pairs:
             return Trajectory(rendered.ids, [], [], [], trace)
-        start, end = rendered.spans[0][0], rendered.spans[-1][1]
-        logprobs = [0.0] * len(rendered.ids)
-        sampled = [turn.sampled for turn in turns if turn.seat == "agent" and turn.sampled]
-        for (first, last), sample in zip(rendered.spans, sampled, strict=True):
+        start, end = pairs[0][0][0], pairs[-1][0][1]
+        mask, logprobs = [0] * len(rendered.ids), [0.0] * len(rendered.ids)
+        for (first, last), sample in pairs:
+            mask[first:last] = [1] * (last - first)
             logprobs[first:last] = sample.logprobs
-        return Trajectory(
-            rendered.ids[:start], rendered.ids[start:end], rendered.mask[start:end], logprobs[start:end], trace
-        )
+        return Trajectory(rendered.ids[:start], rendered.ids[start:end], mask[start:end], logprobs[start:end], trace)
 
 
 def reward_of(trace: Trace, verdict: Verdict) -> float | None:
