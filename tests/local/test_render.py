@@ -1,5 +1,7 @@
 """Token ids, masks and spans of a dialogue; sampled ids are kept to the letter."""
 
+import itertools
+
 from veriloop.core.message import Sampled, ToolCall, ToolResult, Turn
 from veriloop.local.render import Renderer
 
@@ -57,7 +59,7 @@ def test_the_whole_text_is_what_the_template_gives(tokenizer):
 def test_a_longer_dialogue_starts_with_the_shorter_one(tokenizer):
     renderer = Renderer(tokenizer, "agent", aliases=True)
     texts = [renderer.render("", TURNS[:count]).ids for count in range(1, 6)]
-    for short, long in zip(texts, texts[1:], strict=False):
+    for short, long in itertools.pairwise(texts):
         assert long[: len(short)] == short
 
 

@@ -1,6 +1,7 @@
 """Dialogues as chat messages and chat templates as independent segments of text; replies parsed back into messages."""
 
 import functools
+import itertools
 import json
 import re
 from collections.abc import Sequence
@@ -119,7 +120,7 @@ class ChatFormat:
             {"role": "assistant", "content": "b"},
         ]
         texts = [self._render(messages[: count + 1]) for count in range(len(messages))]
-        for number, (short, long) in enumerate(zip(texts, texts[1:], strict=False)):
+        for number, (short, long) in enumerate(itertools.pairwise(texts)):
             if not long.startswith(short):
                 raise InputError(
                     f"the chat template of {self._tokenizer.name_or_path!r} is not prefix-preserving: message "

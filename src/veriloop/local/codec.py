@@ -2,9 +2,9 @@
 
 In one seat's dialogue every word of three or more characters that holds a digit (ids, e-mail addresses, phone numbers,
 dates, amounts) and every run of capitalised words (names, streets) becomes an alias token: the class of its shape and a
-count, in order of first appearance. `ada.b25@post.example` may read `<m0>`, the second parcel number `<V1>`. Aliases say
-nothing of what they stand for, and they are put back when the model speaks. The codec is part of the player, not of the
-domain: a model folder that uses it says so in `veriloop.json`.
+count, in order of first appearance. `ada.b25@post.example` may read `<m0>`, the second parcel number `<V1>`. Aliases
+say nothing of what they stand for, and they are put back when the model speaks. The codec is part of the player, not
+of the domain: a model folder that uses it says so in `veriloop.json`.
 """
 
 import re

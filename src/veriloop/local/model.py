@@ -81,7 +81,8 @@ def _load_smollm2() -> LoadedModel:
 
     tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
     packed = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype="float32")
-    model = LlamaForCausalLM(packed.config)
+    config: Any = packed.config
+    model = LlamaForCausalLM(config)
     model.load_state_dict(packed.state_dict())
     tokenizer.chat_template = CHATML_TEMPLATE
     return LoadedModel(model.eval(), tokenizer, ModelSettings())

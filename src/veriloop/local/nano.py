@@ -10,12 +10,12 @@ SIZES = {
 
 
 def make_nano(tokenizer: Any, size: str = "nano", *, context: int = 1536, seed: int = 0) -> Any:
-    """Return a fresh float32 model for `tokenizer`; all heads share one key and value head, which keeps the cache small."""
+    """Return a fresh float32 model for `tokenizer`; all heads share one key and value head: the cache stays small."""
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
     torch.manual_seed(seed)
-    shape = SIZES[size]
+    shape: dict[str, Any] = SIZES[size]
     config = Qwen3Config(
         vocab_size=(len(tokenizer) + 7) // 8 * 8,
         num_attention_heads=4,

@@ -31,7 +31,8 @@ class LocalPlayer:
     def __init__(
         self, loaded: LoadedModel, seat: Seat, *, sampling: Sampling | None = None, name: str = "local"
     ) -> None:
-        self.name, self.seat, self.sampling = name, seat, sampling or Sampling()
+        self.name, self.sampling = name, sampling or Sampling()
+        self.seat: Seat = seat
         self._loaded = loaded
         self._renderers: dict[tuple[str, ...], Renderer] = {}
         self._transcripts: dict[str, Transcript] = {}

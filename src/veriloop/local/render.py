@@ -39,10 +39,11 @@ class Renderer:
     def __init__(
         self, tokenizer: Any, seat: Seat, *, tools: Sequence[dict[str, Any]] = (), aliases: bool = False
     ) -> None:
-        self.tokenizer, self.seat, self.aliases = tokenizer, seat, aliases
-        self._format = ChatFormat(tokenizer, tools)
+        self.tokenizer, self.aliases = tokenizer, aliases
+        self.seat: Seat = seat
+        self.form = ChatFormat(tokenizer, tools)
         self.end: str = tokenizer.eos_token
-        self._prompt = self.encode(self._format.prompt)
+        self.prompt = self.encode(self.form.prompt)
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text, without any token added."""
@@ -75,7 +76,7 @@ class Transcript:
         self.rendered = Rendered()
         self.turns = 0
         self._messages: list[ChatMessage] = [{"role": "system", "content": system}] if system else []
-        head = renderer._format.head(codec.encode(system))
+        head = renderer.form.head(codec.encode(system))
         if head:
             self.rendered.add(renderer.encode(head), own=False)
 
@@ -91,15 +92,15 @@ class Transcript:
 
     def prompted(self) -> list[int]:
         """Return the ids with the opening of the seat's next turn."""
-        return self.rendered.ids + self._renderer._prompt
+        return self.rendered.ids + self._renderer.prompt
 
     def _add_own(self, turn: Turn, message: ChatMessage) -> None:
         text = self._segment(message)
         if self.turns == 0 and turn.seat == "agent":
             self._add_text(text, own=False)
             return
-        body, end, rest = text.removeprefix(self._renderer._format.prompt).rpartition(self._renderer.end)
-        self.rendered.add(self._renderer._prompt, own=False)
+        body, end, rest = text.removeprefix(self._renderer.form.prompt).rpartition(self._renderer.end)
+        self.rendered.add(self._renderer.prompt, own=False)
         if turn.sampled is not None:
             self.rendered.add(turn.sampled.token_ids, own=True)
         else:
@@ -109,7 +110,7 @@ class Transcript:
 
     def _segment(self, message: ChatMessage) -> str:
         encoded = _encode_message(message, self.codec)
-        text = self._renderer._format.segment(self._messages, encoded)
+        text = self._renderer.form.segment(self._messages, encoded)
         self._messages.append(encoded)
         return text
 

@@ -1,8 +1,8 @@
 """`ablate rl`: does GRPO on the checkers' verdicts improve the agent beyond what more fine-tuning does?
 
-For every seed: tasks, a trained user, an agent fine-tuned to its held-out minimum, then three ways on from there with the
-same number of training tokens: GRPO, more of the same fine-tuning, fine-tuning on the agent's own successes. All four are
-measured on tasks over databases never seen in training, with the same user, seeds and trials.
+For every seed: tasks, a trained user, an agent fine-tuned to its held-out minimum, then three ways on from there with
+the same number of training tokens: GRPO, more of the same fine-tuning, fine-tuning on the agent's own successes. All
+four are measured on tasks over databases never seen in training, with the same user, seeds and trials.
 """
 
 import json
@@ -48,8 +48,8 @@ Step = tuple[str, Callable[[], Any]]
 class AblationConfig(Frozen):
     """What every seed does.
 
-    tasks: proved tasks for reinforcement. demonstrations: of their dialogues for fine-tuning, 0 for all. held_out: tasks
-    over unseen databases that all arms are measured on, `trials` times each.
+    tasks: proved tasks for reinforcement. demonstrations: of their dialogues for fine-tuning, 0 for all. held_out:
+    tasks over unseen databases that all arms are measured on, `trials` times each.
     """
 
     tasks: int = 1500

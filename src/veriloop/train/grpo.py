@@ -223,6 +223,6 @@ def _placeholders(config: RlConfig) -> Any:
     return Dataset.from_dict({"prompt": [f"place {number}" for number in range(config.groups)]})
 
 
-def _reward(prompts: Any, completions: Any, reward: Sequence[float | None], **_: Any) -> list[float | None]:
+def _reward(reward: Sequence[float | None], **_: Any) -> list[float | None]:
     """Return the rewards that the rollout found."""
     return list(reward)

@@ -26,8 +26,8 @@ from veriloop.train.metrics import MetricsFile, TrainResult
 class SftConfig(Frozen):
     """How a seat is fine-tuned.
 
-    steps: at most so many optimizer steps. eval_every: steps between held-out losses. patience: held-out losses in a row
-    without a new minimum after which training stops; 0 trains all steps and keeps the last weights. length: longer
+    steps: at most so many optimizer steps. eval_every: steps between held-out losses. patience: held-out losses in a
+    row without a new minimum after which training stops; 0 trains all steps and keeps the last weights. length: longer
     dialogues are dropped and counted. pretrain: steps on every token before that, for a model made from scratch only.
     """
 
