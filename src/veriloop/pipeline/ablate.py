@@ -52,14 +52,14 @@ class AblationConfig(Frozen):
     tasks over unseen databases that all arms are measured on, `trials` times each.
     """
 
-    tasks: int = 1500
+    tasks: int = 800
     demonstrations: int = 0
-    held_out: int = 150
+    held_out: int = 120
     trials: int = 4
     model: str = "nano"
-    user: SftConfig = SftConfig(steps=500, learning_rate=3e-3, eval_every=50)
-    sft: SftConfig = SftConfig(steps=1500, learning_rate=3e-3, eval_every=75)
-    rl: RlConfig = RlConfig(steps=60)
+    user: SftConfig = SftConfig(steps=300, pretrain=100, batch=12, learning_rate=3e-3, eval_every=50)
+    sft: SftConfig = SftConfig(steps=700, pretrain=100, batch=12, learning_rate=3e-3, eval_every=50)
+    rl: RlConfig = RlConfig(steps=40, learning_rate=5e-4, cap=16, validate_every=10)
     workers: int = Field(default=2, ge=1)
 
 
