@@ -1,0 +1,124 @@
+"""The sandbox: a checker that breaks is an error of the checker, and the next one runs all the same."""
+
+import pytest
+
+from veriloop.check.sandbox import Sandbox, judge, trace_case
+from veriloop.core.message import Change, ToolCall, ToolResult, Turn
+from veriloop.core.trace import StopReason, Trace
+from veriloop.core.verdict import Outcome
+
+PASS = "def check(changes, calls, messages):\n    return {'passed': True, 'reason': 'fine'}\n"
+FAIL = "def check(changes, calls, messages):\n    return {'passed': False, 'reason': str(len(calls))}\n"
+EMPTY = ([], [], [])
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    made = Sandbox()
+    yield made
+    made.close()
+
+
+def body(text):
+    return f"def check(changes, calls, messages):\n    {text}\n"
+
+
+def test_verdicts_carry_their_reason(sandbox):
+    passed, failed = sandbox.run(PASS, [EMPTY])[0], sandbox.run(FAIL, [([], [{}, {}], [])])[0]
+    assert (passed.outcome, passed.reason) == (Outcome.PASS, "fine")
+    assert (failed.outcome, failed.reason) == (Outcome.FAIL, "2")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "while True: pass",
+        "return [0] * 10**10",
+        "return check(changes, calls, messages)",
+        "return 1 / 0",
+        "return changes[5]",
+        "raise ValueError('no')",
+        "return open('/etc/passwd').read()",
+        "import socket; return socket.socket()",
+        "return True",
+        "return None",
+        "return {'passed': 'yes', 'reason': ''}",
+        "return {'reason': 'no verdict'}",
+        "return undefined",
+    ],
+)
+def test_what_breaks_is_an_error_and_the_next_check_works(sandbox, text):
+    broken = sandbox.run(body(text), [EMPTY])[0]
+    assert broken.outcome is Outcome.ERROR
+    assert broken.reason
+    assert sandbox.run(PASS, [EMPTY])[0].passed
+
+
+def test_source_that_does_not_parse_is_an_error(sandbox):
+    assert sandbox.run("def check(", [EMPTY])[0].outcome is Outcome.ERROR
+
+
+def test_one_broken_case_does_not_spoil_the_others(sandbox):
+    source = body("return {'passed': 1 // len(calls) >= 0, 'reason': ''}")
+    outcomes = [verdict.outcome for verdict in sandbox.run(source, [([], [1], []), EMPTY, ([], [1], [])])]
+    assert outcomes == [Outcome.PASS, Outcome.ERROR, Outcome.PASS]
+
+
+def test_checkers_keep_nothing_from_one_case_to_the_next(sandbox):
+    source = "SEEN = []\n" + body("return {'passed': len(calls) == 0, 'reason': str(len(SEEN))}")
+    reasons = {verdict.reason for verdict in sandbox.run(source, [EMPTY] * 3)}
+    assert reasons == {"0"}
+
+
+def test_a_killed_worker_is_replaced(sandbox):
+    import os
+    import signal
+
+    sandbox.run(PASS, [EMPTY])
+    os.kill(sandbox._session[1].worker_pid, signal.SIGKILL)
+    assert sandbox.run(PASS, [EMPTY])[0].outcome in (Outcome.ERROR, Outcome.PASS)
+    assert sandbox.run(PASS, [EMPTY])[0].passed
+
+
+def make_trace(task, stop=StopReason.USER_STOP, error=None):
+    call = ToolCall(id="1", name="get_parcel", arguments={"tracking": "VP1"})
+    turns = (
+        Turn(seat="agent", content="Hi!"),
+        Turn(seat="user", content="help"),
+        Turn(seat="agent", content="aside", tool_calls=(call,), results=(ToolResult(call_id="1", content="{}"),)),
+        Turn(seat="agent", content="Done."),
+    )
+    return Trace(
+        domain="parcel", task_id=task.id, players={}, seed=0, turns=turns, stop=stop, digest="d", error=error,
+        changes=(Change(table="t", key="k", before=None, after={"a": 1}),),
+    )  # fmt: skip
+
+
+def test_a_dialogue_becomes_three_plain_lists(tasks):
+    changes, calls, messages = trace_case(make_trace(tasks[0]))
+    assert changes == [{"table": "t", "key": "k", "before": None, "after": {"a": 1}}]
+    assert calls == [{"seat": "agent", "name": "get_parcel", "arguments": {"tracking": "VP1"}, "error": False}]
+    assert [(message["content"], message["calls"]) for message in messages] == [("Hi!", 0), ("help", 0), ("Done.", 1)]
+
+
+@pytest.mark.parametrize(
+    "stop", [StopReason.MAX_TURNS, StopReason.MAX_ERRORS, StopReason.MALFORMED, StopReason.TOO_LONG]
+)
+def test_a_dialogue_cut_by_a_limit_fails_whatever_its_state(tasks, stop):
+    task = tasks[0].model_copy(update={"checker": PASS})
+    found = judge(task, make_trace(task, stop))
+    assert found.outcome is Outcome.FAIL
+    assert stop.value in found.reason
+
+
+def test_a_void_dialogue_says_nothing_about_the_agent(tasks):
+    task = tasks[0].model_copy(update={"checker": PASS})
+    found = judge(task, make_trace(task, StopReason.PLAYER_ERROR, "endpoint down"))
+    assert found.outcome is Outcome.ERROR
+    assert "endpoint down" in found.reason
+
+
+def test_a_finished_dialogue_is_the_checkers_matter(tasks):
+    task = tasks[0].model_copy(update={"checker": PASS})
+    assert judge(task, make_trace(task)).passed
+    assert judge(task, make_trace(task, StopReason.TRANSFER)).passed
