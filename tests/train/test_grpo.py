@@ -24,12 +24,17 @@ PASS, FAIL, BROKEN = (Verdict(outcome=outcome, reason="") for outcome in (Outcom
 CHILD = """
 import sys
 from pathlib import Path
+from veriloop.core.message import Message
 from veriloop.core.verdict import Outcome, Verdict
 from veriloop.domains.parcel import load_parcel
 from veriloop.store.artefact import read_tasks
+from veriloop.local.player import LocalPlayer
 from veriloop.train import grpo
 
 tasks = list(read_tasks(Path(sys.argv[1])))
+LocalPlayer.reply, answer = (
+    lambda self, views: [Message(content="Where?") for _ in views] if self.seat == "user" else answer(self, views)
+), LocalPlayer.reply
 inner = grpo._trl_config
 def often(out, config):
     args = inner(out, config)
@@ -207,7 +212,7 @@ def test_the_step_trains_all_its_groups_when_the_micro_batch_does_not_divide_it(
 def test_a_killed_run_goes_on_from_its_checkpoint(
     run: Run, small_run: Path, agent_folder: Path, user_folder: Path, tmp_path: Path
 ):
-    out, config = tmp_path / "rl", QUICK.model_copy(update={"steps": 40, "validate_every": 0})
+    out, config = tmp_path / "rl", QUICK.model_copy(update={"steps": 10, "validate_every": 0})
     script = tmp_path / "child.py"
     script.write_text(CHILD, encoding="utf-8")
     command = [sys.executable, str(script), *map(str, (small_run, out, agent_folder, user_folder))]
@@ -223,8 +228,8 @@ def test_a_killed_run_goes_on_from_its_checkpoint(
     assert not (out / "result.json").exists()
     first: list[int] = []
     result = run(out, config, progress=lambda done, _: first.append(done))
-    assert first[0] > 1 and first[-1] == result.steps == 40
+    assert first[0] > 1 and first[-1] == result.steps == 10
     measured = [line for line in read_lines(out) if "groups_sampled" in line]
-    assert [line["step"] for line in measured] == list(range(1, 41))
+    assert [line["step"] for line in measured] == list(range(1, 11))
     assert result.tokens == sum(line["agent_tokens"] for line in measured)
     assert not list(out.glob("checkpoint-*"))

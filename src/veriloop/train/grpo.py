@@ -10,7 +10,6 @@ from typing import Any
 from datasets import Dataset
 from pydantic import Field
 from transformers import TrainerCallback
-from transformers.trainer_utils import get_last_checkpoint
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
@@ -20,10 +19,14 @@ from veriloop.domains.task import Task
 from veriloop.local.model import LoadedModel, load_model, save_model
 from veriloop.local.player import LocalPlayer, Sampling
 from veriloop.rollout.episode import Limits
+from veriloop.train.checkpoint import find_checkpoint
 from veriloop.train.curriculum import TaskOrder
 from veriloop.train.data import write_result
 from veriloop.train.metrics import MetricsFile, TrainResult
 from veriloop.train.rollout import Arena, GroupShape, Rollout, Score
+
+STATE = "veriloop-state.json"
+"""What a checkpoint holds beside TRL's own files, written last: task order, best validation, counts."""
 
 
 class RlConfig(Frozen):
@@ -87,7 +90,7 @@ def train_rl(
         rollout_func=rollout,
         callbacks=[metrics, keeper],
     )
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(out)) if out.exists() else None)
+    trainer.train(resume_from_checkpoint=find_checkpoint(out, STATE))
     keeper.finish()
     result = TrainResult(
         out=str(out),
@@ -177,14 +180,15 @@ class _Keeper(TrainerCallback):
             save_model(self._loaded, self._out / "best")
 
     def _state_file(self, step: int) -> Path:
-        return self._out / f"checkpoint-{step}" / "veriloop-state.json"
+        return self._out / f"checkpoint-{step}" / STATE
 
 
 def _trl_config(out: Path, config: RlConfig) -> GRPOConfig:
     import torch
 
     places = config.groups * config.size
-    micro = min(config.micro_batch, places)
+    # TRL would leave out the places that do not fill a micro batch, so they must divide evenly.
+    micro = max(size for size in range(1, min(config.micro_batch, places) + 1) if places % size == 0)
     return GRPOConfig(
         output_dir=str(out),
         max_steps=config.steps,

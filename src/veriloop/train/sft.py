@@ -9,7 +9,6 @@ from typing import Any
 from datasets import Dataset
 from pydantic import Field
 from transformers import EarlyStoppingCallback
-from transformers.trainer_utils import get_last_checkpoint
 from trl.trainer.sft_config import SFTConfig as TrlSftConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
@@ -19,6 +18,7 @@ from veriloop.core.message import Seat
 from veriloop.domains.domain import Domain
 from veriloop.local.model import LoadedModel, ModelSettings, load_model, save_model
 from veriloop.local.nano import SIZES
+from veriloop.train.checkpoint import find_checkpoint
 from veriloop.train.data import Dialogue, Rows, TokenRow, make_rows, prepare_model, write_result
 from veriloop.train.metrics import MetricsFile, TrainResult
 
@@ -66,7 +66,7 @@ def train_sft(
     if str(model) in SIZES and config.pretrain:
         _pretrain(loaded, rows, out, config)
     trainer = _make_trainer(loaded, rows, watched, out, config, progress)
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(out)) if out.exists() else None)
+    trainer.train(resume_from_checkpoint=find_checkpoint(out))
     settings = ModelSettings(seat=seat, aliases=loaded.settings.aliases, policy=loaded.settings.policy)
     save_model(LoadedModel(trainer.model, loaded.tokenizer, settings), out)
     for checkpoint in out.glob("checkpoint-*"):
@@ -93,7 +93,7 @@ def _pretrain(loaded: LoadedModel, rows: Rows, out: Path, config: SftConfig) -> 
         everything = Rows([TokenRow(row.input_ids, row.input_ids) for row in rows.rows], rows.dropped)
         short = config.model_copy(update={"steps": config.pretrain, "patience": 0, "schedule": "constant_with_warmup"})
         trainer = _make_trainer(loaded, everything, everything, kept, short, None)
-        trainer.train(resume_from_checkpoint=get_last_checkpoint(str(kept)) if kept.exists() else None)
+        trainer.train(resume_from_checkpoint=find_checkpoint(kept))
         for checkpoint in kept.glob("checkpoint-*"):
             shutil.rmtree(checkpoint)
         save_model(loaded, kept)

@@ -1,0 +1,29 @@
+from pathlib import Path
+
+from veriloop.train.checkpoint import find_checkpoint
+
+
+def make_checkpoint(out: Path, step: int, *files: str) -> Path:
+    folder = out / f"checkpoint-{step}"
+    folder.mkdir(parents=True)
+    for file in files:
+        (folder / file).write_text("{}")
+    return folder
+
+
+def test_the_newest_complete_checkpoint_is_taken_up(tmp_path: Path):
+    make_checkpoint(tmp_path, 9, "trainer_state.json")
+    complete = make_checkpoint(tmp_path, 10, "model.safetensors", "trainer_state.json")
+    cut = make_checkpoint(tmp_path, 20, "model.safetensors")
+    assert find_checkpoint(tmp_path) == str(complete)
+    assert not cut.exists()
+
+
+def test_another_last_file_may_be_wanted(tmp_path: Path):
+    make_checkpoint(tmp_path, 10, "trainer_state.json")
+    assert find_checkpoint(tmp_path, "state.json") is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_folder_has_no_checkpoint(tmp_path: Path):
+    assert find_checkpoint(tmp_path / "none") is None
