@@ -6,6 +6,7 @@ four are measured on tasks over databases never seen in training, with the same 
 """
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -36,8 +37,9 @@ from veriloop.store.run import open_run
 with needs_extra("train"):
     from veriloop.local.player import LocalPlayer
     from veriloop.local.thread import count_threads, set_threads
-    from veriloop.train.data import Dialogue
+    from veriloop.train.data import Dialogue, write_result
     from veriloop.train.grpo import RlConfig
+    from veriloop.train.metrics import TrainResult
     from veriloop.train.sft import SftConfig, train_sft
 
 ARMS = ("sft", "rl", "sft-continued", "own-successes")
@@ -159,6 +161,12 @@ class _Lab:
     def _imitate_self(self) -> dict[str, Any]:
         dialogues = self._own_successes()
         domain, out = load_domain(self.name), self.models / "own-successes"
+        if not dialogues:
+            # An agent that never passed has nothing to imitate and stays as it is.
+            shutil.copytree(self.models / "sft", out, dirs_exist_ok=True)
+            result = TrainResult(out=str(out), steps=0, tokens=0, seconds=0.0, metrics={"rows": 0})
+            write_result(out, result.model_dump(mode="json"))
+            return _dump(result)
         return _dump(train_sft(domain, "agent", self.models / "sft", (dialogues, []), out, self._control_config()))
 
     def _control_config(self) -> SftConfig:

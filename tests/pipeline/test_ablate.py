@@ -1,0 +1,123 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from veriloop.core.errors import InputError
+from veriloop.pipeline.ablate import ARMS, AblationConfig, ablate_rl, compare_arms
+from veriloop.train.grpo import RlConfig
+from veriloop.train.sft import SftConfig
+
+SHORT = SftConfig(steps=2, batch=4, eval_every=1, patience=2)
+TINY = AblationConfig(
+    tasks=12,
+    held_out=2,
+    trials=1,
+    model="pico",
+    user=SHORT,
+    sft=SHORT,
+    rl=RlConfig(steps=2, groups=1, size=2, cap=1, validate_every=0, turns=4),
+    workers=1,
+)
+
+
+@pytest.fixture(scope="module")
+def ablation(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    out = tmp_path_factory.mktemp("ablations") / "rl"
+    return out, ablate_rl("parcel", 1, out, TINY)
+
+
+def times(out: Path) -> dict[str, int]:
+    files = [*out.glob("seed-*/steps/*.json"), *out.glob("seed-*/models/*/*"), *out.glob("seed-*/evals/*")]
+    return {str(file): file.stat().st_mtime_ns for file in files}
+
+
+def test_the_table_holds_every_arm(ablation: tuple[Path, dict[str, Any]]):
+    out, result = ablation
+    assert result["arms"] == list(ARMS) and len(result["table"]) == 1
+    row = result["table"][0]
+    assert row["seed"] == 0 and row["tasks"] == 2
+    for arm in ARMS:
+        assert set(row[arm]) >= {"pass_hat", "interval_95"}
+        assert ("minus_sft" in row[arm]) == (arm != "sft")
+    assert set(row["seconds"]) >= {"user", "sft", "rl", "sft-continued"}
+    assert json.loads((out / "table.json").read_text()) == json.loads(json.dumps(result))
+    steps = {file.stem for file in (out / "seed-0" / "steps").iterdir()}
+    assert steps == {
+        "train-tasks", "test-tasks", "user", "sft", "rl", "sft-continued", "own-successes",
+        *(f"eval-{arm}" for arm in ARMS),
+    }  # fmt: skip
+
+
+def test_tasks_are_held_out_on_other_databases(ablation: tuple[Path, dict[str, Any]]):
+    from veriloop.store.artefact import read_tasks
+
+    databases = {
+        split: {task.initial.database for task in read_tasks(ablation[0] / "seed-0" / split)}
+        for split in ("train", "test")
+    }
+    assert databases["train"] and databases["test"] and not databases["train"] & databases["test"]
+
+
+def test_an_agent_that_never_passed_imitates_nothing(ablation: tuple[Path, dict[str, Any]]):
+    models = ablation[0] / "seed-0" / "models"
+    assert json.loads((ablation[0] / "seed-0" / "steps" / "own-successes.json").read_text())["steps"] == 0
+    assert (models / "own-successes" / "model.safetensors").read_bytes() == (
+        models / "sft" / "model.safetensors"
+    ).read_bytes()
+
+
+def test_a_second_call_repeats_nothing(ablation: tuple[Path, dict[str, Any]]):
+    out, result = ablation
+    before = times(out)
+    done: list[tuple[int, int]] = []
+    again = ablate_rl(
+        "parcel", 1, out, TINY.model_copy(update={"workers": 2}), progress=lambda *found: done.append(found)
+    )
+    assert again["table"] == result["table"] and done == [(1, 1)]
+    assert times(out) == before and before
+
+
+def test_other_settings_are_refused(ablation: tuple[Path, dict[str, Any]]):
+    out, _ = ablation
+    before = times(out)
+    with pytest.raises(InputError, match="other settings"):
+        ablate_rl("parcel", 1, out, TINY.model_copy(update={"trials": 2}))
+    assert times(out) == before
+
+
+def evaluation(per_task: dict[str, list[int]]) -> dict[str, Any]:
+    return {"per_task": per_task, "pass_hat": {"1": 0.0}, "interval_95": [0.0, 1.0]}
+
+
+def compare(others: dict[str, list[int]], base: dict[str, list[int]]) -> dict[str, Any]:
+    evals = {arm: evaluation(base if arm == "sft" else others) for arm in ARMS}
+    results = {"sft": {"metrics": {"stopped_at_minimum": True}, "seconds": 2.0}, "eval-sft": {}}
+    return compare_arms(evals, results, 0)
+
+
+def test_differences_are_paired_by_task():
+    base = {"a": [0, 0], "b": [1, 0], "c": [1, 1], "void": []}
+    row = compare({"a": [1, 1], "b": [1, 0], "c": [1, 0], "only-here": [1], "void": [1]}, base)
+    assert row["tasks"] == 3
+    assert row["rl"]["minus_sft"] == pytest.approx((1 + 0 - 0.5) / 3)
+    low, high = row["rl"]["minus_sft_interval_95"]
+    assert -0.5 <= low <= row["rl"]["minus_sft"] <= high <= 1
+    assert "minus_sft" not in row["sft"]
+    assert row["sft_stopped_at_minimum"] is True and row["seconds"] == {"sft": 2.0}
+
+
+def test_an_equal_gain_on_every_task_has_no_spread():
+    names = [f"t{number}" for number in range(20)]
+    base = {name: [number % 2, 0] for number, name in enumerate(names)}
+    row = compare({name: [number % 2, 1] for number, name in enumerate(names)}, base)
+    assert row["rl"]["minus_sft"] == 0.5
+    assert list(row["rl"]["minus_sft_interval_95"]) == [0.5, 0.5]
+
+
+def test_a_gain_on_few_tasks_has_an_interval_that_holds_zero():
+    names = [f"t{number}" for number in range(20)]
+    row = compare({name: [int(name == "t0")] for name in names}, {name: [0] for name in names})
+    low, high = row["rl"]["minus_sft_interval_95"]
+    assert low == 0 < high
