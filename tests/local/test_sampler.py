@@ -61,6 +61,19 @@ def test_more_dialogues_than_rows_still_answer_alike(loaded):
         assert one_by_one == together
 
 
+def test_a_row_of_the_batch_never_makes_room_for_another_of_it(loaded):
+    small = make(loaded, rows=2)
+    first = sample(small, ["a", "b"], CONTEXTS[:2], [1, 2])
+    contexts = [CONTEXTS[0] + first[0].ids + [2, 65, 4], CONTEXTS[2]]
+    for seeds in ([3, 4], [5, 6]):
+        found = sample(small, ["a", "c"], contexts, seeds)
+        wanted = sample(make(loaded), ["a", "c"], contexts, seeds)
+        for mine, fresh in zip(found, wanted, strict=True):
+            assert mine.ids == fresh.ids
+            torch.testing.assert_close(torch.tensor(mine.logprobs), torch.tensor(fresh.logprobs), atol=1e-4, rtol=1e-4)
+        contexts = [context + reply.ids + [2, 66, 4] for context, reply in zip(contexts, found, strict=True)]
+
+
 def test_changed_weights_need_forgetting(loaded):
     sampler = make(loaded)
     before = sample(sampler, ["a"], [CONTEXTS[2]], [1], temperature=0)[0]

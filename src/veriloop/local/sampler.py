@@ -81,12 +81,14 @@ class Sampler:
 
     def _place(self, key: str, context: list[int]) -> Row:
         """Return the row of a dialogue with as much of its cache as still fits the context, at least one token less."""
-        row = self._rows.get(key)
+        row = self._rows.pop(key, None)
         if row is None:
             if not self._free:
                 oldest = next(iter(self._rows))
                 self.drop(oldest)
-            row = self._rows[key] = Row(self._free.pop(), [])
+            row = Row(self._free.pop(), [])
+        # The row used last stands last, so that no row of this batch makes room for another one of it.
+        self._rows[key] = row
         same = 0
         for mine, theirs in zip(row.ids, context[:-1], strict=False):
             if mine != theirs:
