@@ -162,7 +162,8 @@ def _write_request(setting: Setting, draft: Draft, rng: random.Random) -> Reques
     facts = []
     for name, value in draft.arguments.items():
         source = draft.tool.sources[name]
-        if source.told:
+        # Who calls is said once, when the agent asks; it is no part of the wish.
+        if source.told and setting.caller.known.get(source.kind) != value:
             text = source.wording(value, setting.walk.scope(setting.session, draft.arguments))
             known = value if str(value) in text or source.say is None else None
             facts.append(Fact(label=source.label, text=text, value=known, kind=source.kind, argument=name))
