@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from veriloop.core.errors import InputError
+from veriloop.pipeline import ablate
 from veriloop.pipeline.ablate import ARMS, AblationConfig, ablate_rl, compare_arms
 from veriloop.train.grpo import RlConfig
 from veriloop.train.sft import SftConfig
@@ -66,6 +67,17 @@ def test_an_agent_that_never_passed_imitates_nothing(ablation: tuple[Path, dict[
     assert (models / "own-successes" / "model.safetensors").read_bytes() == (
         models / "sft" / "model.safetensors"
     ).read_bytes()
+
+
+def test_more_fine_tuning_trains_as_many_own_tokens_as_reinforcement_did(tmp_path: Path):
+    steps = tmp_path / "steps"
+    steps.mkdir()
+    (steps / "rl.json").write_text(json.dumps({"tokens": 9000}))
+    # 10 rows of 90 own tokens, 4 a step: 360 own tokens a step, however many tokens are read.
+    tuned = {"steps": 50, "tokens": 10**6, "metrics": {"rows": 10, "own_tokens": 900, "row_tokens": 5000}}
+    (steps / "sft.json").write_text(json.dumps(tuned))
+    config = ablate._Lab("parcel", 7, tmp_path, TINY)._control_config()
+    assert (config.steps, config.patience, config.seed) == (25, 0, 7)
 
 
 def test_a_second_call_repeats_nothing(ablation: tuple[Path, dict[str, Any]]):

@@ -45,6 +45,7 @@ def test_labels_are_the_seats_own_words_and_nothing_else(parcel: Domain, dialogu
     rows = make_rows(loaded, parcel, seat, dialogues, length=LONG)
     assert len(rows.rows) == len(dialogues) >= 4 and rows.dropped == 0
     assert rows.tokens == sum(len(row.input_ids) for row in rows.rows)
+    assert rows.own_tokens == sum(len(run) for row in rows.rows for run in runs_of_labels(row.labels)) > 0
     for row, dialogue in zip(rows.rows, dialogues, strict=True):
         system = view_system(loaded.settings, parcel, dialogue.task, seat)
         assert len(row.input_ids) == len(row.labels)

@@ -235,7 +235,7 @@ def test_measures_count_dropped_groups_and_voids():
         kept.take(Group("t", (one,) * 3, rewards))
     assert measure_groups(kept) == {
         "reward_kept": 0.5, "reward_sampled": 0.5, "groups_kept": 1, "groups_sampled": 4, "groups_all_passed": 1,
-        "groups_all_failed": 1, "void_trajectories": 1, "agent_tokens": 3, "turns": 4.0, "stop_user_stop": 1.0,
+        "groups_all_failed": 1, "void_trajectories": 1, "agent_tokens": 2, "turns": 4.0, "stop_user_stop": 1.0,
     }  # fmt: skip
 
 

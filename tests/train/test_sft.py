@@ -99,6 +99,34 @@ def test_it_stops_at_the_held_out_minimum_and_keeps_the_best_weights(
     assert measure(tmp_path / "sft", parcel, held_out) == pytest.approx(losses[best], rel=1e-3)
 
 
+class Killed(BaseException):
+    """Stands for the end of the process; nothing may catch it."""
+
+
+def test_patience_goes_on_counting_after_a_kill(parcel: Domain, dialogues: list[Dialogue], tmp_path: Path):
+    config = SftConfig(steps=200, batch=1, learning_rate=2e-2, warmup=1, eval_every=3, patience=2)
+    data = dialogues[:1], dialogues[1:2]
+    whole = train_sft(parcel, "agent", "pico", data, tmp_path / "whole", config)
+    best = int(whole.metrics["best_step"] or 0)
+
+    def kill(done: int, steps: int) -> None:
+        if done == best + 4:  # one held-out loss without a new minimum is behind, its checkpoint is written
+            raise Killed
+
+    with pytest.raises(Killed):
+        train_sft(parcel, "agent", "pico", data, tmp_path / "killed", config, kill)
+    (tmp_path / "killed" / f"checkpoint-{best + 6}").mkdir()  # and the next one was just begun
+    resumed: list[int] = []
+    result = train_sft(
+        parcel, "agent", "pico", data, tmp_path / "killed", config, lambda done, steps: resumed.append(done)
+    )
+    assert resumed == list(range(best + 4, best + 7))
+    assert (result.steps, result.metrics["best_step"]) == (whole.steps, best)
+    assert measure(tmp_path / "killed", parcel, data[1]) == pytest.approx(
+        measure(tmp_path / "whole", parcel, data[1]), rel=1e-3
+    )
+
+
 def test_without_patience_all_steps_are_trained_and_nothing_is_held_out(
     parcel: Domain, dialogues: list[Dialogue], agent_folder: Path, tmp_path: Path
 ):

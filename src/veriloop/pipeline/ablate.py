@@ -170,10 +170,13 @@ class _Lab:
         return _dump(train_sft(domain, "agent", self.models / "sft", (dialogues, []), out, self._control_config()))
 
     def _control_config(self) -> SftConfig:
-        """Return fine-tuning for as many steps as make GRPO's number of trained tokens, without early stopping."""
+        """Return fine-tuning for as many steps as make GRPO's number of trained tokens, without early stopping.
+
+        GRPO counts the agent's own tokens, so the same are counted here: those with a label, not all that are read.
+        """
         rl = read_json(self.out / "steps" / "rl.json")
-        sft = read_json(self.out / "steps" / "sft.json")
-        per_step = sft["tokens"] / sft["steps"]
+        rows = read_json(self.out / "steps" / "sft.json")["metrics"]
+        per_step = self.config.sft.batch * rows["own_tokens"] / rows["rows"]
         return self.config.sft.model_copy(
             update={
                 "steps": max(1, round(rl["tokens"] / per_step)),

@@ -30,14 +30,14 @@ Progress = Callable[[int, int], None]
 class DemoConfig(Frozen):
     """How much of everything: training tasks, held-out tasks over unseen databases, training of each model."""
 
-    tasks: int = 800
-    held_out: int = 100
+    tasks: int = 700
+    held_out: int = 50
     trials: int = 4
     seed: int = 0
     model: str = "nano"
-    user: SftConfig = SftConfig(steps=400, learning_rate=3e-3, eval_every=50)
-    sft: SftConfig = SftConfig(steps=600, learning_rate=3e-3, eval_every=50)
-    rl: RlConfig = RlConfig(steps=24, validate_every=8)
+    user: SftConfig = SftConfig(steps=340, pretrain=120, batch=12, learning_rate=3e-3, eval_every=85)
+    sft: SftConfig = SftConfig(steps=340, pretrain=120, batch=12, learning_rate=3e-3, eval_every=85)
+    rl: RlConfig = RlConfig(steps=8, cap=12, learning_rate=5e-4, validate_every=0)
 
 
 QUICK = DemoConfig(

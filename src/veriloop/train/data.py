@@ -46,6 +46,11 @@ class Rows:
         """Tokens in all rows."""
         return sum(len(row.input_ids) for row in self.rows)
 
+    @property
+    def own_tokens(self) -> int:
+        """Tokens in all rows that are trained on."""
+        return sum(label != -100 for row in self.rows for label in row.labels)
+
 
 def prepare_model(
     name: str | Path, domain: Domain, seat: Seat, dialogues: Sequence[Dialogue], seed: int

@@ -158,16 +158,15 @@ class _Keeper(TrainerCallback):
         self._state_file(state.global_step).write_text(json.dumps(kept), encoding="utf-8")
 
     def finish(self) -> None:
-        """Leave the best weights in the folder and drop the checkpoints."""
+        """Leave the best weights in the folder and drop the checkpoints; may be killed and done again."""
         best = self._out / "best"
         if best.exists():
-            for file in best.iterdir():
-                shutil.move(str(file), self._out / file.name)
-            best.rmdir()
+            shutil.copytree(best, self._out, dirs_exist_ok=True)
         else:
             save_model(self._loaded, self._out)
         for checkpoint in self._out.glob("checkpoint-*"):
             shutil.rmtree(checkpoint)
+        shutil.rmtree(best, ignore_errors=True)
 
     def _validate(self, step: int) -> None:
         self._rollout.arena.forget()
@@ -213,7 +212,7 @@ def _trl_config(out: Path, config: RlConfig) -> GRPOConfig:
         logging_steps=1,
         save_strategy="steps",
         save_steps=10,
-        save_total_limit=1,
+        save_total_limit=2,
         report_to="none",
         disable_tqdm=True,
         shuffle_dataset=False,

@@ -160,7 +160,6 @@ class Rollout:
             kept = fill(groups, sample, self.order, cap=self._shape.cap)
         else:
             kept = Kept(groups=sample([next(self.order) for _ in range(groups)]), sampled=groups)
-        self._seen = seen
         return kept
 
     def _pack(self, groups: Sequence[Group[Trajectory]], places: int) -> dict[str, list[Any]]:
@@ -202,7 +201,12 @@ def measure_groups(kept: Kept[Trajectory]) -> dict[str, float]:
         "groups_all_passed": kept.all_passed,
         "groups_all_failed": kept.all_failed,
         "void_trajectories": voids,
-        "agent_tokens": sum(sum(trajectory.mask) for trajectory in trajectories),
+        "agent_tokens": sum(
+            sum(trajectory.mask)
+            for group in kept.groups
+            for trajectory, reward in zip(group.trajectories, group.rewards, strict=True)
+            if reward is not None
+        ),
         "turns": sum(len(trajectory.trace.turns) for trajectory in trajectories) / count,
         **{f"stop_{reason}": stops[reason] / count for reason in sorted(stops)},
     }

@@ -127,6 +127,8 @@ def _make_trainer(
         save_steps=config.eval_every,
         save_total_limit=2,
         load_best_model_at_end=stopping,
+        # Without this a resumed run forgets how many held-out losses it has already waited for a new minimum.
+        restore_callback_states_from_checkpoint=True,
         metric_for_best_model="eval_loss",
         report_to="none",
         disable_tqdm=True,
@@ -166,6 +168,7 @@ def _summarise(trainer: SFTTrainer, rows: Rows, watched: Rows) -> dict[str, Any]
         "rows": len(rows.rows),
         "dropped_for_length": rows.dropped + watched.dropped,
         "row_tokens": rows.tokens,
+        "own_tokens": rows.own_tokens,
         "held_out_loss": min(losses) if losses else None,
         "last_held_out_loss": losses[-1] if losses else None,
         "best_step": trainer.state.best_global_step,
