@@ -128,6 +128,11 @@ def test_an_equal_gain_on_every_task_has_no_spread():
     assert list(row["rl"]["minus_sft_interval_95"]) == [0.5, 0.5]
 
 
+def test_arms_without_a_task_in_common_have_no_difference():
+    row = compare({"a": []}, {"a": [1]})
+    assert row["rl"]["minus_sft"] is None and row["rl"]["minus_sft_interval_95"] is None
+
+
 def test_a_gain_on_few_tasks_has_an_interval_that_holds_zero():
     names = [f"t{number}" for number in range(20)]
     row = compare({name: [int(name == "t0")] for name in names}, {name: [0] for name in names})

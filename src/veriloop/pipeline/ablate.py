@@ -106,7 +106,7 @@ def compare_arms(evals: dict[str, dict[str, Any]], results: dict[str, Any], seed
         row[arm] = {"pass_hat": evals[arm]["pass_hat"], "interval_95": evals[arm]["interval_95"]}
         if arm != "sft":
             differences = [rates[arm][task] - rates["sft"][task] for task in rates["sft"] if task in rates[arm]]
-            row[arm]["minus_sft"] = sum(differences) / len(differences)
+            row[arm]["minus_sft"] = sum(differences) / len(differences) if differences else None
             row[arm]["minus_sft_interval_95"] = bootstrap_interval(differences, seed=seed)
     row["sft_stopped_at_minimum"] = results["sft"]["metrics"]["stopped_at_minimum"]
     row["seconds"] = {name: found["seconds"] for name, found in results.items() if "seconds" in found}
