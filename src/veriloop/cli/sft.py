@@ -1,6 +1,6 @@
 """`veriloop sft`."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -17,14 +17,16 @@ from veriloop.core.message import Seat
 class Schedule:
     """How long and how fast a model is fine-tuned."""
 
-    steps: Annotated[int, Parameter(validator=Number(gte=1))] = 2000
+    steps: Annotated[int, Parameter(validator=Number(gte=1))] = 700
     """Optimizer steps at most; training stops at the held-out loss's minimum."""
-    batch: Annotated[int, Parameter(validator=Number(gte=1))] = 16
+    batch: Annotated[int, Parameter(validator=Number(gte=1))] = 12
     """Dialogues per step."""
-    learning_rate: Annotated[float, Parameter(validator=Number(gt=0))] = 2e-3
+    learning_rate: Annotated[float, Parameter(validator=Number(gt=0))] = 3e-3
     """Peak learning rate; `nano`, trained from scratch, wants about 100 times what a large model does."""
+    pretrain: Annotated[int, Parameter(validator=Number(gte=0))] = 120
+    """Steps on every token before that; only `nano`, which is made from scratch, takes them."""
     seed: int = 0
-    """Of weights, order and aliases."""
+    """Of weights and order."""
 
 
 def sft_command(
@@ -54,7 +56,7 @@ def sft_command(
     with needs_extra("train"):
         from veriloop.pipeline.training import SftConfig, train_sft_on_run
     chosen = schedule or Schedule()
-    config = SftConfig(steps=chosen.steps, batch=chosen.batch, learning_rate=chosen.learning_rate, seed=chosen.seed)
+    config = SftConfig(**asdict(chosen))
     with show_progress(f"fine-tuning the {seat}") as progress:
         result = train_sft_on_run(run, seat, model, out, config, progress=progress, limit=limit)
     text = f"{result.steps} steps, {result.tokens} tokens in {result.seconds:.0f} s: {result.out}"

@@ -13,7 +13,7 @@ CONTROL = (PAD, END, "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>", "<|c
 _PIECE = r" ?[^\s\d]+|\d|\s"
 
 
-def train_tokenizer(texts: Iterable[str], vocabulary: int = 1600) -> Any:
+def train_tokenizer(texts: Iterable[str], vocabulary: int = 1300) -> Any:
     """Return a transformers tokenizer of about `vocabulary` tokens; control tokens and aliases are never split."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast

@@ -30,14 +30,14 @@ Progress = Callable[[int, int], None]
 class DemoConfig(Frozen):
     """How much of everything: training tasks, held-out tasks over unseen databases, training of each model."""
 
-    tasks: int = 700
-    held_out: int = 50
+    tasks: int = 500
+    held_out: int = 40
     trials: int = 4
     seed: int = 0
     model: str = "nano"
-    user: SftConfig = SftConfig(steps=340, pretrain=120, batch=12, learning_rate=3e-3, eval_every=85)
-    sft: SftConfig = SftConfig(steps=340, pretrain=120, batch=12, learning_rate=3e-3, eval_every=85)
-    rl: RlConfig = RlConfig(steps=8, cap=12, learning_rate=5e-4, validate_every=0)
+    user: SftConfig = SftConfig(steps=180, pretrain=100, batch=12, learning_rate=3e-3, eval_every=60)
+    sft: SftConfig = SftConfig(steps=240, pretrain=100, batch=12, learning_rate=3e-3, eval_every=80)
+    rl: RlConfig = RlConfig(steps=6, cap=10, learning_rate=5e-4, validate_every=0)
 
 
 QUICK = DemoConfig(
