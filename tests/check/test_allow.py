@@ -59,6 +59,12 @@ def test_every_synthesised_checker_is_allowed(tasks):
         ("undefined_name", "undefined_name"),
         ("(y := 1)", "NamedExpr"),
         ("print('x')", "print"),
+        ("'{0.__globals__}'.format(check)", "format"),
+        ("x = f'{check.__globals__}'", "__globals__"),
+        ("for item in []: yield item", "Yield"),
+        ("match changes:\n        case []: pass", "Match"),
+        ("assert changes", "Assert"),
+        ("x: int = (yield)", "Yield"),
     ],
 )
 def test_what_reaches_outside_is_refused_with_its_line(line, problem):
@@ -66,6 +72,42 @@ def test_what_reaches_outside_is_refused_with_its_line(line, problem):
     with pytest.raises(CheckerError, match=r"line \d") as caught:
         validate_checker(source)
     assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "define",
+    [
+        "def f({name}):\n    return 0\n",
+        "def f(*{name}):\n    return 0\n",
+        "def f(*, {name}=1):\n    return 0\n",
+        "def {name}(a):\n    return 0\n",
+        "def f(a):\n    {name} = 1\n    return {name}\n",
+        "X = [{name} for {name} in [1]]\n",
+        "for {name} in []:\n    pass\n",
+        "A, *{name} = [1, 2]\n",
+    ],
+)
+@pytest.mark.parametrize("name", ["open", "exec", "eval", "__import__", "__builtins__", "__file__", "print"])
+def test_no_builtin_slips_in_as_a_name_defined_elsewhere(define, name):
+    source = define.format(name=name) + "def check(changes, calls, messages):\n    return {}\n"
+    with pytest.raises(CheckerError, match=f"name '{name}' may not be defined"):
+        validate_checker(source)
+
+
+def test_allowed_builtins_may_be_named_anew():
+    validate_checker(
+        "def check(changes, calls, messages):\n    list = [1]\n    return {'passed': True, 'reason': list}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["x = '\ud800'", "x\0", "(" * 5000, "-" * 100_000 + "1", "x" + ".get" * 50_000, "x = " + "+".join(["1"] * 20_000)],
+    ids=["surrogate", "null", "parentheses", "signs", "attributes", "sum"],
+)
+def test_text_that_breaks_the_parser_is_refused_like_any_other(source):
+    with pytest.raises(CheckerError, match="line 1"):
+        validate_checker(source)
 
 
 def test_decorators_are_refused():
@@ -92,7 +134,7 @@ def test_a_syntax_error_names_its_line():
         validate_checker("x = 1\ndef (")
 
 
-@given(st.text(max_size=200))
+@given(st.text(st.characters(), max_size=200))
 def test_any_text_is_refused_or_allowed_and_nothing_else(text):
     try:
         validate_checker(text)

@@ -1,6 +1,7 @@
 """The subset of Python that a checker may use; everything else is refused before it is written or run."""
 
 import ast
+import builtins
 
 from veriloop.core.errors import VeriloopError
 
@@ -17,8 +18,9 @@ _BUILTINS = frozenset(
 )
 _METHODS = frozenset(
     {"get", "items", "keys", "values", "lower", "upper", "strip", "split", "join", "startswith", "endswith", "replace"}
-    | {"isalnum", "isdigit", "isalpha", "append", "extend", "add", "index", "count", "format"}
-)
+    | {"isalnum", "isdigit", "isalpha", "append", "extend", "add", "index", "count"}
+)  # No `format`: its placeholders reach attributes that the tree does not show.
+_FORBIDDEN = frozenset(dir(builtins)) - _BUILTINS
 
 
 class CheckerError(VeriloopError):
@@ -27,13 +29,8 @@ class CheckerError(VeriloopError):
 
 def validate_checker(source: str) -> None:
     """Raise CheckerError with the line when `source` uses more than the subset or defines no check()."""
-    try:
-        tree = ast.parse(source)
-    except SyntaxError as error:
-        raise CheckerError(f"checker line {error.lineno}: {error.msg}") from None
-    defined = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    defined |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
-    defined |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    tree = _parse(source)
+    defined = {name for node in ast.walk(tree) if (name := _defined_name(node))}
     for node in ast.walk(tree):
         if problem := _find_problem(node, defined | _BUILTINS):
             raise CheckerError(f"checker line {getattr(node, 'lineno', 1)}: {problem}")
@@ -42,11 +39,33 @@ def validate_checker(source: str) -> None:
         raise CheckerError("checker defines no check(changes, calls, messages)")
 
 
+def _parse(source: str) -> ast.Module:
+    try:
+        return ast.parse(source)
+    except SyntaxError as error:
+        raise CheckerError(f"checker line {error.lineno or 1}: {error.msg}") from None
+    except (ValueError, RecursionError, MemoryError) as error:
+        # Text that is no text (lone surrogates, null bytes), or nested deeper than the parser goes.
+        raise CheckerError(f"checker line 1: it cannot be parsed: {type(error).__name__}") from None
+
+
+def _defined_name(node: ast.AST) -> str | None:
+    """Return the name that a node gives a meaning to."""
+    if isinstance(node, ast.Name):
+        return node.id if isinstance(node.ctx, ast.Store) else None
+    if isinstance(node, ast.FunctionDef):
+        return node.name
+    return node.arg if isinstance(node, ast.arg) else None
+
+
 def _find_problem(node: ast.AST, names: set[str] | frozenset[str]) -> str | None:
     if not isinstance(node, _NODES):
         return f"{type(node).__name__} is not allowed"
     if isinstance(node, ast.FunctionDef) and node.decorator_list:
         return "decorators are not allowed"
+    # Defined in one place, the name would pass as defined everywhere, and mean the builtin there.
+    if (name := _defined_name(node)) and (name in _FORBIDDEN or name.startswith("__")):
+        return f"name {name!r} may not be defined here"
     if isinstance(node, ast.Attribute) and node.attr not in _METHODS:
         return f"attribute {node.attr!r} is not allowed"
     if isinstance(node, ast.Name) and node.id not in names:
