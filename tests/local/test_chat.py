@@ -99,6 +99,12 @@ def test_two_calls_in_both_dialects():
         "<tool_call>{",
         "hello <|user|> there",
         "",
+        '<|call|>f {"a": NaN}',
+        '<|call|>f {"a": "\\ud83d"}',
+        '<tool_call>{"name": "f", "arguments": {"a": Infinity}}</tool_call>',
+        '<tool_call>{"name": "\\ud83d", "arguments": {}}</tool_call>',
+        pytest.param('<|call|>f {"a": ' + "[" * 100_000 + "]" * 100_000 + "}", id="deep"),
+        pytest.param('<tool_call>{"name": "f", "arguments": ' + "[" * 100_000 + "</tool_call>", id="deeper"),
     ],
 )
 def test_what_cannot_be_read_is_malformed_and_never_spoken_as_a_call(text):

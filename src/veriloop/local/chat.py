@@ -151,7 +151,7 @@ def _parse_hermes(text: str) -> Message:
         try:
             parsed = json.loads(body)
             calls.append((str(parsed["name"]), json.dumps(parsed.get("arguments", {}))))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return Message(content=text, malformed=f"a tool call is no JSON object with a name: {body[:80]!r}")
     return _parse_calls(calls)
 
@@ -161,8 +161,10 @@ def _parse_calls(found: Sequence[tuple[str, str]]) -> Message:
     for position, (name, body) in enumerate(found):
         try:
             arguments = json.loads(body)
-        except ValueError:
-            return Message(malformed=f"arguments of {name} are no JSON: {body[:80]!r}")
+            # What Python reads and a file cannot hold: NaN, halves of surrogate pairs.
+            json.dumps([name, arguments], ensure_ascii=False, allow_nan=False).encode()
+        except (ValueError, RecursionError):
+            return Message(malformed=f"arguments of {name!r} are no JSON: {body[:80]!r}")
         if not isinstance(arguments, dict):
             return Message(malformed=f"arguments of {name} are no JSON object: {body[:80]!r}")
         calls.append(ToolCall(id=f"call_{position}", name=name, arguments=arguments))
