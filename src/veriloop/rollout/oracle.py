@@ -7,6 +7,7 @@ from veriloop.domains.domain import Domain
 from veriloop.domains.task import SeatCall, Task
 from veriloop.rollout.baseline import CLOSING
 from veriloop.rollout.player import View
+from veriloop.rollout.scripted import is_said
 
 _YES = ("yes", "go ahead", "that's right")
 
@@ -56,7 +57,7 @@ class Oracle(Gold):
         request = requests[min(settled, len(requests) - 1)] if requests else None
         said = " ".join(turn.spoken for turn in view.turns if turn.seat == "user")
         facts = (*task.user.identity, *(request.facts if request else ()))
-        if missing := [fact.label for fact in facts if fact.text not in said]:
+        if missing := [fact.label for fact in facts if not is_said(fact.text, said)]:
             return Message(content=f"Could you tell me your {' and the '.join(missing)}?")
         step = next_step(task.gold, view.turns)
         if step is None or self._count_writes(view.turns) > settled:

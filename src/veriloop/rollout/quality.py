@@ -7,9 +7,10 @@ from veriloop.core.base import Frozen
 from veriloop.core.message import Turn
 from veriloop.core.trace import StopReason, Trace
 from veriloop.domains.task import Fact, UserScenario
-from veriloop.rollout.scripted import count_settled
+from veriloop.rollout.scripted import count_settled, is_said
 
-_VALUE = re.compile(r"[A-Za-z0-9][\w.@+-]*\d[\w.@-]*\w|\d+")
+_VALUE = re.compile(r"(?=[\w.@+-]*\d)\w(?:[\w.@+-]*\w)?")
+"""A run of letters, digits and the marks of addresses that holds a digit."""
 
 
 class UserQuality(Frozen):
@@ -36,10 +37,10 @@ def measure_user(trace: Trace, scenario: UserScenario) -> UserQuality:
     A fact of identity counts as told only if the agent asked to know who calls; what the agent never asked for after
     it had refused is not held against the user either: untold facts count only for dialogues that the user ended.
     """
-    said = " ".join(turn.content for turn in trace.turns if turn.seat == "user").lower()
+    said = " ".join(turn.content for turn in trace.turns if turn.seat == "user")
     ended = trace.stop in (StopReason.USER_STOP, StopReason.OUT_OF_SCOPE)
     raised = count_settled(trace.turns) >= len(scenario.requests)
-    untold = [fact.label for fact in _request_facts(scenario) if fact.text.lower() not in said] if ended else []
+    untold = [fact.label for fact in _request_facts(scenario) if not is_said(fact.text, said)] if ended else []
     refused = _agent_gave_up(trace.turns)
     return UserQuality(
         goal_told=not untold or refused,
@@ -58,9 +59,9 @@ def _find_invented(turns: Sequence[Turn], scenario: UserScenario) -> set[str]:
         [scenario.known_info, scenario.reason_for_call, scenario.task_instructions]
         + [turn.spoken for turn in turns if turn.seat == "agent"]
         + [result.content for turn in turns if turn.seat == "user" for result in turn.results]
-    ).lower()
+    )
     said = {value.lower() for turn in turns if turn.seat == "user" for value in _VALUE.findall(turn.content)}
-    return {value for value in said if value not in allowed}
+    return {value for value in said if not is_said(value, allowed)}
 
 
 def _agent_gave_up(turns: Sequence[Turn]) -> bool:

@@ -63,6 +63,11 @@ def count_settled(turns: Sequence[Turn]) -> int:
     return sum(bool(_SETTLED.search(turn.spoken)) for turn in turns[1:] if turn.seat == "agent")
 
 
+def is_said(text: str, spoken: str) -> bool:
+    """Return whether `text` occurs in `spoken` as whole words, whatever the case: "2 days" is not in "12 days"."""
+    return bool(re.search(rf"(?<!\w){re.escape(text.lower())}(?!\w)", spoken.lower()))
+
+
 def _opened(turns: Sequence[Turn]) -> bool:
     """Return whether the user has spoken since the agent greeted or closed a request."""
     for turn in reversed(turns):
@@ -89,7 +94,7 @@ def _respond(view: View, scenario: UserScenario, request: Request, heard: str, r
     if step := _find_step(view, scenario, request, heard):
         return step
     if _CONFIRM.search(heard):
-        missing = [fact for fact in request.facts if fact.text.lower() not in heard.lower()]
+        missing = [fact for fact in request.facts if not is_said(fact.text, heard)]
         if missing and not _corrected(view.turns):
             return _say(" ".join(["No.", *(f"The {fact.label} is {fact.text}." for fact in missing)]))
         return _say(rng.choice(_YES))
@@ -108,7 +113,9 @@ def _corrected(turns: Sequence[Turn]) -> bool:
 def _find_step(view: View, scenario: UserScenario, request: Request, heard: str) -> Message | None:
     """Return the user's own tool call that the agent asks for, when the script holds its arguments."""
     values = {fact.kind: fact.value for fact in (*scenario.identity, *request.facts)}
-    done = [call.name for turn in _since_settled(view.turns) if turn.seat == "user" for call in turn.tool_calls]
+    own = [turn for turn in _since_settled(view.turns) if turn.seat == "user"]
+    made = [pair for turn in own for pair in zip(turn.tool_calls, turn.results, strict=True)]
+    done = [call.name for call, result in made if not result.error]
     for tool in view.tools:
         if tool.kind != "write" or not asks_for(tool, heard):
             continue
