@@ -18,11 +18,12 @@ FOREIGN = 3
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A variant of the gold calls, the kind of mistake it makes, and what the agent says at its end."""
+    """A variant of the gold calls, the kind of mistake it makes, and what the agent says at its end (or start)."""
 
     kind: str
     calls: tuple[SeatCall, ...]
     words: tuple[str, ...]
+    early: bool = False
 
 
 def is_write(domain: Domain, step: SeatCall) -> bool:
@@ -55,9 +56,11 @@ def make_mutants(
 
 
 def _refusal_mutants(domain: Domain, task: Task, said: tuple[str, ...]) -> Iterator[Mutant]:
-    """Yield the mistakes around a refusal: silence, refusing blindly, doing what is forbidden."""
+    """Yield the mistakes around a refusal: silence, refusing blindly or too soon, doing what is forbidden."""
     gold = task.gold
     yield Mutant("unrefused", gold, ("That is done.",))
+    if any(clause.read for clause in domain.clauses if clause.id in task.refused):
+        yield Mutant("hasty_refusal", gold, said, early=True)
     writes_only = tuple(step for step in gold if is_write(domain, step))
     if len(writes_only) < len(gold):
         yield Mutant("blind_refusal", writes_only, said)

@@ -144,7 +144,7 @@ def _check_mutants(
         if mutant.kind in _MAY_BE_EQUIVALENT and made.digest == gold.digest:
             ledger.add(mutant.kind, equivalent=True)
             continue
-        verdict = sandbox.run(task.checker, [made.case(mutant.words)])[0]
+        verdict = sandbox.run(task.checker, [made.case(mutant.words, early=mutant.early)])[0]
         ledger.add(mutant.kind, caught=verdict.outcome is Outcome.FAIL)
         if verdict.outcome is not Outcome.FAIL:
             ledger.problems.append(f"mutant {mutant.kind}: the checker says {_say(verdict)}")

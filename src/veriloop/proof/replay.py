@@ -33,13 +33,13 @@ class Replay:
         """Number of refused calls."""
         return sum(result.error for result in self.results)
 
-    def case(self, words: Sequence[str]) -> Case:
-        """Return the replay as a checker's arguments; the agent says `words` after the last call."""
+    def case(self, words: Sequence[str], *, early: bool = False) -> Case:
+        """Return the replay as a checker's arguments; the agent says `words` after the last call (before the first)."""
         calls = [
             {"seat": step.seat, "name": step.call.name, "arguments": step.call.arguments, "error": result.error}
             for step, result in zip(self.calls, self.results, strict=True)
         ]
-        messages = [{"seat": "agent", "content": text, "calls": len(calls)} for text in words]
+        messages = [{"seat": "agent", "content": text, "calls": 0 if early else len(calls)} for text in words]
         return [change.model_dump(mode="json") for change in self.changes], calls, messages
 
 

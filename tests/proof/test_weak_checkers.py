@@ -1,0 +1,258 @@
+"""Checkers damaged one place at a time: each damage is found by the proof, or it makes no difference."""
+
+import ast
+import random
+
+import pytest
+
+from veriloop.check.sandbox import shared_sandbox
+from veriloop.domains.task import Fact
+from veriloop.domains.walk import explore
+from veriloop.engine.plan import write_plans
+from veriloop.engine.synthesis import Order, synthesise
+from veriloop.proof.instruction import COMBINATIONS, check_instruction
+from veriloop.proof.mutant import make_alternatives, make_mutants
+from veriloop.proof.prove import _walk, attach_checker, prove, render_checker_file
+from veriloop.proof.replay import closing_words, replay
+
+
+@pytest.fixture(scope="module")
+def many(parcel):
+    pairs = write_plans(parcel)
+    drafts = [synthesise(parcel, pairs[item % 2], Order(seed=71, item=item)) for item in range(90)]
+    tasks = [attach_checker(parcel, draft) for draft in drafts if draft]
+    return [task for task in tasks if prove(parcel, task, shared_sandbox()).ok]
+
+
+def by_tier(tasks, *tiers):
+    return [task for task in tasks if task.tags.tier in tiers]
+
+
+def with_gold(task, gold):
+    """Return the task with another GOLD in its checker, found by parsing and not by its layout."""
+    tree = ast.parse(task.checker)
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "GOLD":
+            node.value = ast.parse(repr(gold), mode="eval").body
+    return task.model_copy(update={"checker": ast.unparse(tree)})
+
+
+def gold_of(task):
+    for node in ast.parse(task.checker).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "GOLD":
+            return ast.literal_eval(node.value)
+    raise AssertionError("no GOLD")
+
+
+def problems(parcel, task):
+    return prove(parcel, task, shared_sandbox()).problems
+
+
+class TestDamagedGold:
+    def test_an_unchanged_rewrite_still_proves(self, parcel, many):
+        for task in many[:5]:
+            assert problems(parcel, with_gold(task, gold_of(task))) == ()
+
+    def test_every_field_that_expects_another_value_is_found(self, parcel, many):
+        for task in by_tier(many, "single", "compound", "partial")[:15]:
+            gold = gold_of(task)
+            for place, fields in gold.items():
+                for name in fields or {}:
+                    wrong = {**gold, place: {**fields, name: "something else"}}
+                    found = problems(parcel, with_gold(task, wrong))
+                    assert any(problem.startswith("gold: the checker says fail") for problem in found)
+
+    def test_every_row_left_out_is_found(self, parcel, many):
+        for task in by_tier(many, "single", "compound", "partial")[:15]:
+            gold = gold_of(task)
+            for place in gold:
+                assert problems(parcel, with_gold(task, {key: gold[key] for key in gold if key != place}))
+
+    def test_a_row_too_many_is_found(self, parcel, many):
+        for task in many[:10]:
+            wrong = {**gold_of(task), ("customers", "C0"): {"phone": "1"}}
+            assert any("C0" in problem for problem in problems(parcel, with_gold(task, wrong)))
+
+
+EXCUSES = [
+    ("if place not in found:", "if False:"),
+    ("if found[place] != wanted:", "if False:"),
+    ("if found[place] != wanted:", "if len(found[place]) != len(wanted):"),
+    ("if place not in GOLD:", "if place[0] not in [key[0] for key in GOLD]:"),
+    ("if place not in GOLD:", "if False:"),
+]
+
+
+@pytest.mark.parametrize(("line", "excuse"), EXCUSES)
+def test_a_check_of_the_state_that_is_loosened_is_found_on_some_task(parcel, many, line, excuse):
+    """One loose line may not matter to one task, but over a few it always lets a mutant through or breaks."""
+    found = []
+    for task in by_tier(many, "single", "compound")[:12]:
+        loose = task.model_copy(update={"checker": task.checker.replace(line, excuse)})
+        assert loose.checker != task.checker
+        found += problems(parcel, loose)
+    assert any("mutant" in problem for problem in found)
+
+
+@pytest.mark.parametrize(
+    ("line", "excuse", "kind"),
+    [
+        ('message["calls"] >= needed', 'message["calls"] >= 0', "hasty_refusal"),
+        ("if not made:", "if False:", "blind_refusal"),
+        ('return "the request was not refused"', "return None", "unrefused"),
+        ("if any([word in message", "if any([True or word in message", "unrefused"),
+    ],
+)
+def test_a_check_of_refusals_that_is_loosened_is_found(parcel, many, line, excuse, kind):
+    found = []
+    for task in by_tier(many, "refusal")[:8]:
+        loose = task.model_copy(update={"checker": task.checker.replace(line, excuse)})
+        assert loose.checker != task.checker
+        found += problems(parcel, loose)
+    assert any(kind in problem for problem in found)
+
+
+class TestMutants:
+    def made(self, parcel, task):
+        rng = random.Random(3)
+        gold = replay(parcel, task, task.gold)
+        walk = _walk(parcel, task, rng)
+        return list(make_mutants(parcel, task, walk, gold.session, closing_words(task), rng))
+
+    def test_each_write_is_dropped_once(self, parcel, many):
+        for task in by_tier(many, "compound")[:5]:
+            writes = [step for step in task.gold if parcel.tools[step.call.name].kind == "write"]
+            dropped = [mutant for mutant in self.made(parcel, task) if mutant.kind == "dropped_write"]
+            assert len(dropped) == len(writes)
+            assert all(len(mutant.calls) == len(task.gold) - 1 for mutant in dropped)
+
+    def test_each_argument_of_each_write_is_changed(self, parcel, many):
+        for task in by_tier(many, "single")[:8]:
+            (write,) = [step for step in task.gold if step.call.name == task.wanted[0].name]
+            position = task.gold.index(write)
+            changed = [m.calls[position].call for m in self.made(parcel, task) if m.kind == "changed_argument"]
+            touched = {
+                name
+                for call in changed
+                if call.name == write.call.name
+                for name, value in call.arguments.items()
+                if value != write.call.arguments[name]
+            }
+            assert touched == set(write.call.arguments)
+
+    def test_a_refusal_has_its_own_mistakes_and_no_dropped_write(self, parcel, many):
+        for task in by_tier(many, "refusal")[:5]:
+            kinds = {mutant.kind for mutant in self.made(parcel, task)}
+            assert {"unrefused", "blind_refusal", "hasty_refusal", "forbidden_write"} <= kinds
+            assert not {"untouched", "dropped_write"} & kinds
+
+    def test_foreign_writes_change_something_that_the_gold_did_not(self, parcel, many):
+        for task in by_tier(many, "single")[:8]:
+            gold = replay(parcel, task, task.gold)
+            for mutant in self.made(parcel, task):
+                if mutant.kind == "foreign_write":
+                    assert replay(parcel, task, mutant.calls).digest != gold.digest
+
+    def test_a_value_not_told_is_a_mistake_too(self, parcel, many):
+        task = by_tier(many, "single")[0].model_copy(update={"told": ("EUR 12.50",)})
+        proof = prove(parcel, attach_checker(parcel, task), shared_sandbox())
+        assert proof.classes["untold"].caught == proof.classes["untold"].tried == 1
+        deaf = attach_checker(parcel, task)
+        deaf = deaf.model_copy(update={"checker": deaf.checker.replace("for value in TOLD:", "for value in []:")})
+        assert any("untold" in problem for problem in problems(parcel, deaf))
+
+
+class TestAlternatives:
+    def test_orders_are_those_of_the_writes(self, parcel, many):
+        task = by_tier(many, "compound")[0]
+        walk = _walk(parcel, task, random.Random(0))
+        orders = [
+            calls for kind, calls in make_alternatives(parcel, task, walk, random.Random(0)) if kind == "other_order"
+        ]
+        assert orders
+        for calls in orders:
+            assert sorted(map(repr, calls)) == sorted(map(repr, task.gold))
+            assert calls != task.gold
+
+    def test_reads_asked_again_change_nothing(self, parcel, many):
+        for task in many[:10]:
+            walk = _walk(parcel, task, random.Random(0))
+            for kind, calls in make_alternatives(parcel, task, walk, random.Random(0)):
+                if kind != "other_order":
+                    assert replay(parcel, task, calls).digest == replay(parcel, task, task.gold).digest
+
+
+class TestInstructions:
+    def found(self, parcel, task):
+        return check_instruction(parcel, task, _walk(parcel, task, random.Random(0)))
+
+    def change(self, task, facts):
+        request = task.user.requests[0].model_copy(update={"facts": tuple(facts)})
+        user = task.user.model_copy(update={"requests": (request, *task.user.requests[1:])})
+        return task.model_copy(update={"user": user})
+
+    def test_every_single_fact_of_a_change_is_needed(self, parcel, many):
+        """Lockers left out: where only one of an area has room, the others are refused by the tool alone."""
+        checked = 0
+        for task in by_tier(many, "single"):
+            for fact in task.user.requests[0].facts:
+                if fact.kind != "locker_id":
+                    rest = [other for other in task.user.requests[0].facts if other is not fact]
+                    assert self.found(parcel, self.change(task, rest)), (fact, task.user.reason_for_call)
+                    checked += 1
+        assert checked > 20
+
+    def test_without_identity_the_first_read_rests_on_nothing(self, parcel, many):
+        task = by_tier(many, "single")[0]
+        user = task.user.model_copy(update={"identity": ()})
+        found = self.found(parcel, task.model_copy(update={"user": user}))
+        assert any("neither told nor read" in problem for problem in found)
+
+    def test_a_refusal_whose_request_could_mean_something_allowed_is_loose(self, parcel, many):
+        """Without its day, a request refused for the day alone could be granted on another day."""
+        pair = write_plans(parcel)[1]
+        orders = (Order(seed=72, item=item) for item in range(400))
+        drafts = (task for order in orders if (task := synthesise(parcel, pair, order)))
+        task = next(t for t in drafts if t.tags.tier == "refusal" and t.refused[0] in ("P5", "P12"))
+        argument = {"P5": "day", "P12": "days"}[task.refused[0]]
+        rest = [fact for fact in task.user.requests[0].facts if fact.argument != argument]
+        assert any("should be refused but" in problem for problem in self.found(parcel, self.change(task, rest)))
+
+    def test_two_free_ends_are_told_by_their_number(self, parcel, many):
+        task = next(t for t in by_tier(many, "single") if t.wanted[0].name == "hold_parcel")
+        rest = [fact for fact in task.user.requests[0].facts if fact.argument != "days"]
+        problem = next(p for p in self.found(parcel, self.change(task, rest)) if "end states" in p)
+        assert int(problem.split(" has ")[1].split()[0]) > 1
+
+    def test_an_instruction_that_can_be_read_in_hundreds_of_ways_is_not_executed(self, parcel, many, monkeypatch):
+        monkeypatch.setattr("veriloop.proof.instruction.COMBINATIONS", 4)
+        task = next(t for t in by_tier(many, "single") if t.wanted[0].name == "hold_parcel")
+        assert COMBINATIONS > 4
+        assert any("more than 4 ways" in problem for problem in self.found(parcel, self.change(task, [])))
+
+    def test_a_description_that_fits_nothing_is_found(self, parcel, many):
+        task = next(t for t in by_tier(many, "single", "refusal") if t.wanted[0].name == "redirect_to_locker")
+        facts = [
+            Fact(**{**fact.model_dump(), "text": "Nowhere Square", "value": None}) if fact.kind == "locker_id" else fact
+            for fact in task.user.requests[0].facts
+        ]
+        assert any("does not fit" in problem for problem in self.found(parcel, self.change(task, facts)))
+
+
+def test_the_standalone_file_knows_a_wrong_dialogue_for_every_changed_row(parcel, many):
+    for task in by_tier(many, "compound", "partial")[:4]:
+        text = render_checker_file(parcel, task)
+        for table, key in gold_of(task):
+            assert f"{table} {key} untouched" in text
+        assert ("refused without reading" in text) == bool(task.refused)
+
+
+def test_walks_of_a_proof_start_from_the_users_words_alone(parcel, many):
+    task = by_tier(many, "single")[0]
+    walk = _walk(parcel, task, random.Random(0))
+    told = {fact.value for fact in task.user.identity}
+    told |= {fact.value for request in task.user.requests for fact in request.facts}
+    assert set(walk.caller.known.values()) <= told
+    session = parcel.open(task.initial)
+    same = explore(parcel, session, walk.caller, random.Random(0))
+    assert {read.content for read in same.reads} == {read.content for read in walk.reads}
