@@ -37,12 +37,15 @@ def test_a_limit_takes_the_first_dialogues(small_run: Path, tmp_path: Path):
     assert result.metrics["rows"] == count_rows(small_run, 3) < count_rows(small_run)
 
 
-def test_seats_are_tuned_in_processes_and_a_finished_one_is_not_repeated(small_run: Path, tmp_path: Path):
+def test_seats_are_tuned_in_processes_and_a_finished_one_is_not_repeated(
+    small_run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
     user, agent = tmp_path / "user", tmp_path / "agent"
     user.mkdir()
     (user / "result.json").write_text("{}")
     jobs = [SeatJob(small_run, "user", "pico", user, ONE), SeatJob(small_run, "agent", "pico", agent, ONE)]
     train_seats(jobs)
+    assert capfd.readouterr().out == "", "stdout belongs to the command"
     assert [file.name for file in user.iterdir()] == ["result.json"]
     assert json.loads((agent / "result.json").read_text())["steps"] == 1
     before = (agent / "model.safetensors").stat().st_mtime_ns

@@ -9,7 +9,7 @@ from typing import Any
 
 from datasets import Dataset
 from pydantic import Field
-from transformers import TrainerCallback
+from transformers import PrinterCallback, TrainerCallback
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
@@ -90,6 +90,7 @@ def train_rl(
         rollout_func=rollout,
         callbacks=[metrics, keeper],
     )
+    trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=find_checkpoint(out, STATE))
     keeper.finish()
     result = TrainResult(

@@ -8,7 +8,7 @@ from typing import Any
 
 from datasets import Dataset
 from pydantic import Field
-from transformers import EarlyStoppingCallback
+from transformers import EarlyStoppingCallback, PrinterCallback
 from trl.trainer.sft_config import SFTConfig as TrlSftConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
@@ -140,7 +140,7 @@ def _make_trainer(
     callbacks: list[Any] = [MetricsFile(out / "metrics.jsonl", "sft", progress)]
     if stopping:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=config.patience))
-    return SFTTrainer(
+    trainer = SFTTrainer(
         model=loaded.model,
         args=args,
         train_dataset=_dataset(rows),
@@ -148,6 +148,9 @@ def _make_trainer(
         processing_class=loaded.tokenizer,
         callbacks=callbacks,
     )
+    # Its lines are in metrics.jsonl; stdout belongs to the command.
+    trainer.remove_callback(PrinterCallback)
+    return trainer
 
 
 def _dataset(rows: Rows) -> Any:
