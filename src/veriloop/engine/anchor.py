@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from veriloop.check.clause import find_violations
 from veriloop.check.sandbox import judge
 from veriloop.core.message import Turn
 from veriloop.core.trace import Trace
+from veriloop.domains.domain import Domain
 from veriloop.domains.task import Task
 from veriloop.engine.plan import PlanPair
 from veriloop.engine.stream import Bench, Item
@@ -53,6 +55,10 @@ def build_anchors(bench: Bench, items: Sequence[Item]) -> AnchorSuite:
             dialogues.append(Anchor(player.name, task, idle, good=False))
         if not task.tags.no_write:
             dialogues.append(Anchor("mute_user", task, _mute_user(trace), good=False))
+        unconfirmed = _unconfirm(bench.domain, trace)
+        # Bad only where the policy asks for a yes; a domain without such a clause gives none.
+        if find_violations(bench.domain, task.initial, unconfirmed.turns):
+            dialogues.append(Anchor("unconfirmed", task, unconfirmed, good=False))
         empty = attach_checker(bench.domain, task.model_copy(update={"gold": ()}))
         bad_tasks.append(empty)
     return AnchorSuite(tuple(dialogues), tuple(bad_tasks))
@@ -76,6 +82,18 @@ def _mute_user(trace: Trace) -> Trace:
     """Return the dialogue with everything the user said struck out: its changes then rest on no word of theirs."""
     turns = tuple(_strike(turn) if turn.seat == "user" and turn.spoken else turn for turn in trace.turns)
     return trace.model_copy(update={"turns": turns})
+
+
+def _unconfirm(domain: Domain, trace: Trace) -> Trace:
+    """Return the dialogue with only the user's last words before each of the agent's writes struck out: no yes."""
+    struck, turns, last = set[int](), trace.turns, -1
+    for position, turn in enumerate(turns):
+        if turn.seat == "user" and turn.spoken:
+            last = position
+        elif turn.seat == "agent" and any(domain.tools[call.name].kind == "write" for call in turn.tool_calls):
+            struck.add(last)
+    made = tuple(_strike(turn) if position in struck else turn for position, turn in enumerate(turns))
+    return trace.model_copy(update={"turns": made})
 
 
 def _strike(turn: Turn) -> Turn:
