@@ -49,7 +49,7 @@ def sft_command(
     seat
         Who is trained: the agent, or the user whom the agent will be trained against.
     model
-        nano (a small model from scratch), smollm2, or a Hugging Face id or folder.
+        nano (a small model from scratch), smollm2, or a Hugging Face folder.
     limit
         Dialogues to use at most; 0 uses all.
     """
