@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from veriloop.core.errors import InputError
-from veriloop.pipeline import ablate
-from veriloop.pipeline.ablate import ARMS, AblationConfig, ablate_rl, compare_arms
+from veriloop.pipeline.ablate import _do_all, ablate_rl, compare_arms
+from veriloop.pipeline.lab import ARMS, NEEDS, AblationConfig, Lab
 from veriloop.train.grpo import RlConfig
 from veriloop.train.sft import SftConfig
 
@@ -19,14 +19,13 @@ TINY = AblationConfig(
     user=SHORT,
     sft=SHORT,
     rl=RlConfig(steps=2, groups=1, size=2, cap=1, validate_every=0, turns=4),
-    workers=1,
 )
 
 
 @pytest.fixture(scope="module")
 def ablation(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     out = tmp_path_factory.mktemp("ablations") / "rl"
-    return out, ablate_rl("parcel", 1, out, TINY)
+    return out, ablate_rl("parcel", 1, out, TINY, workers=1)
 
 
 def times(out: Path) -> dict[str, int]:
@@ -45,10 +44,7 @@ def test_the_table_holds_every_arm(ablation: tuple[Path, dict[str, Any]]):
     assert set(row["seconds"]) >= {"user", "sft", "rl", "sft-continued"}
     assert json.loads((out / "table.json").read_text()) == json.loads(json.dumps(result))
     steps = {file.stem for file in (out / "seed-0" / "steps").iterdir()}
-    assert steps == {
-        "train-tasks", "test-tasks", "user", "sft", "rl", "sft-continued", "own-successes",
-        *(f"eval-{arm}" for arm in ARMS),
-    }  # fmt: skip
+    assert steps == set(NEEDS)
 
 
 def test_tasks_are_held_out_on_other_databases(ablation: tuple[Path, dict[str, Any]]):
@@ -76,7 +72,7 @@ def test_more_fine_tuning_trains_as_many_own_tokens_as_reinforcement_did(tmp_pat
     # 10 rows of 90 own tokens, 4 a step: 360 own tokens a step, however many tokens are read.
     tuned = {"steps": 50, "tokens": 10**6, "metrics": {"rows": 10, "own_tokens": 900, "row_tokens": 5000}}
     (steps / "sft.json").write_text(json.dumps(tuned))
-    config = ablate._Lab("parcel", 7, tmp_path, TINY)._control_config()
+    config = Lab("parcel", 7, tmp_path, TINY).control_config()
     assert (config.steps, config.patience, config.seed) == (25, 0, 7)
 
 
@@ -84,11 +80,51 @@ def test_a_second_call_repeats_nothing(ablation: tuple[Path, dict[str, Any]]):
     out, result = ablation
     before = times(out)
     done: list[tuple[int, int]] = []
-    again = ablate_rl(
-        "parcel", 1, out, TINY.model_copy(update={"workers": 2}), progress=lambda *found: done.append(found)
-    )
-    assert again["table"] == result["table"] and done == [(1, 1)]
+    again = ablate_rl("parcel", 1, out, TINY, workers=2, progress=lambda *found: done.append(found))
+    assert again["table"] == result["table"] and done == [(len(NEEDS), len(NEEDS))]
     assert times(out) == before and before
+
+
+class FakeLab:
+    """Notes when its steps are done; one of them may fail."""
+
+    def __init__(self, log: Path, seed: int, failing: str = "") -> None:
+        self.log, self.seed, self.failing = log, seed, failing
+
+    def has_done(self, step: str) -> bool:
+        return (self.log / f"{self.seed} {step}").exists()
+
+    def do(self, step: str) -> None:
+        if step == self.failing:
+            raise InputError(f"{step} of seed {self.seed} failed")
+        assert all(self.has_done(need) for need in NEEDS[step])
+        (self.log / f"{self.seed} {step}").touch()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_steps_are_done_once_what_they_need_is_done(tmp_path: Path, workers: int):
+    labs: Any = {seed: FakeLab(tmp_path, seed) for seed in range(3)}
+    seen: list[tuple[int, int]] = []
+    _do_all(labs, workers, lambda *found: seen.append(found))
+    assert seen == [(count, 3 * len(NEEDS)) for count in range(3 * len(NEEDS) + 1)]
+
+
+def test_a_failing_step_ends_the_ablation_and_a_second_call_goes_on(tmp_path: Path):
+    labs: Any = {seed: FakeLab(tmp_path, seed, "rl" if seed else "") for seed in range(2)}
+    with pytest.raises(InputError, match="rl of seed 1 failed"):
+        _do_all(labs, 1, lambda *_: None)
+    kept = {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
+    assert kept and not (tmp_path / "1 rl").exists()
+    _do_all({seed: FakeLab(tmp_path, seed) for seed in range(2)}, 1, lambda *_: None)  # pyright: ignore[reportArgumentType]
+    assert len(list(tmp_path.iterdir())) == 2 * len(NEEDS)
+    assert all(file.stat().st_mtime_ns == when for file, when in kept.items())
+
+
+def test_every_step_can_be_done():
+    done: set[str] = set()
+    for step, needs in NEEDS.items():
+        assert done >= set(needs), step
+        done.add(step)
 
 
 def test_other_settings_are_refused(ablation: tuple[Path, dict[str, Any]]):
@@ -105,8 +141,8 @@ def evaluation(per_task: dict[str, list[int]]) -> dict[str, Any]:
 
 def compare(others: dict[str, list[int]], base: dict[str, list[int]]) -> dict[str, Any]:
     evals = {arm: evaluation(base if arm == "sft" else others) for arm in ARMS}
-    results = {"sft": {"metrics": {"stopped_at_minimum": True}, "seconds": 2.0}, "eval-sft": {}}
-    return compare_arms(evals, results, 0)
+    results = {"sft": {"metrics": {"stopped_at_minimum": True}, "seconds": 2.0}}
+    return compare_arms(results | {f"eval-{arm}": found for arm, found in evals.items()}, 0)
 
 
 def test_differences_are_paired_by_task():

@@ -35,13 +35,13 @@ def ablate_command(
     tasks
         Training tasks per seed.
     workers
-        Seeds at once, each in a process of its own.
+        Steps at once, of any seeds, each in a process of its own.
     """
     with needs_extra("train"):
         from veriloop.pipeline.ablate import AblationConfig, ablate_rl
-    config = AblationConfig(workers=workers) if tasks is None else AblationConfig(workers=workers, tasks=tasks)
+    config = AblationConfig() if tasks is None else AblationConfig(tasks=tasks)
     with show_progress(f"ablating {what} on {domain}") as progress:
-        result = ablate_rl(domain, seeds, out, config, progress=progress)
+        result = ablate_rl(domain, seeds, out, config, workers=workers, progress=progress)
     return Result(result, _describe(result))
 
 

@@ -1,6 +1,7 @@
 """Plan pairs: what to synthesise and how to judge it. Plans and workflow are what evolves."""
 
 from veriloop.core.base import Frozen, content_hash
+from veriloop.core.errors import InputError
 from veriloop.domains.domain import Domain
 
 
@@ -77,22 +78,50 @@ RUBRIC = (
 )
 
 
-def write_plans(domain: Domain, count: int = 2) -> tuple[PlanPair, ...]:
+TIERS = {"single": 5.0, "compound": 2.0, "refusal": 2.0, "partial": 1.0}
+"""Kinds of tasks with their usual weights."""
+
+
+class Scope(Frozen):
+    """What all plans keep to: names of write tools and of tiers; empty for all of the domain's."""
+
+    tools: tuple[str, ...] = ()
+    tiers: tuple[str, ...] = ()
+
+
+def write_plans(domain: Domain, count: int = 2, scope: Scope | None = None) -> tuple[PlanPair, ...]:
     """Write plan pairs one after the other: each takes the tools and personas that the earlier ones used least.
 
-    Together they cover every write tool of the agent. The first leans on changes, the second on refusals, and so on.
+    Together they cover every write tool of the agent within the scope. The first leans on changes, the second on
+    refusals, and so on.
     """
-    tools = [tool.name for tool in domain.tools.values() if tool.kind == "write" and tool.seat == "agent"]
+    scope = scope or Scope()
+    tools = [name for name in _write_tools(domain) if name in scope.tools or not scope.tools]
     names = list(PERSONAS)
     pairs = []
     for number in range(count):
         emphasis = tools[number::count]
         firm = number % 2 == 1
+        tiers = TIERS | {"refusal": 4.0} if firm else TIERS
         plan = SynthesisPlan(
             tools={name: 2.0 if name in emphasis else 1.0 for name in tools},
-            tiers={"single": 5.0, "compound": 2.0, "refusal": 4.0 if firm else 2.0, "partial": 1.0},
+            tiers={name: weight for name, weight in tiers.items() if name in scope.tiers or not scope.tiers},
             personas=tuple(names[(number * 2 + step) % len(names)] for step in range(2)),
             guidelines="Lean on refusals." if firm else "Lean on changes that the policy allows.",
         )
         pairs.append(PlanPair(id=f"plan-{number}", synthesis=plan, evaluation=EvaluationPlan(rubric=RUBRIC)))
     return tuple(pairs)
+
+
+def check_scope(domain: Domain, scope: Scope) -> None:
+    """Raise InputError when the scope names what the domain or the engine does not have."""
+    for kind, wanted, there in (
+        ("write tool", scope.tools, _write_tools(domain)),
+        ("tier", scope.tiers, list(TIERS)),
+    ):
+        if unknown := next((name for name in wanted if name not in there), None):
+            raise InputError(f"{unknown!r} is no {kind} of {domain.name}; choose from {', '.join(there)}")
+
+
+def _write_tools(domain: Domain) -> list[str]:
+    return [tool.name for tool in domain.tools.values() if tool.kind == "write" and tool.seat == "agent"]

@@ -27,7 +27,7 @@ class Candidate(Frozen):
 def reflect(domain: Domain, pairs: Sequence[PlanPair], workflow: Workflow, items: Sequence[Item]) -> Candidate:
     """Return what the pilot's items say should change; each plan is rewritten from its own stream's items."""
     reasons: list[str] = []
-    missed = _find_missed_clauses(domain, items)
+    missed = _find_missed_clauses(domain, pairs, items)
     rewritten = []
     for pair in pairs:
         own = [item for item in items if item.plan.startswith(f"{pair.id}@")]
@@ -37,9 +37,12 @@ def reflect(domain: Domain, pairs: Sequence[PlanPair], workflow: Workflow, items
     )
 
 
-def _find_missed_clauses(domain: Domain, items: Sequence[Item]) -> list[str]:
+def _find_missed_clauses(domain: Domain, pairs: Sequence[PlanPair], items: Sequence[Item]) -> list[str]:
+    """Return the clauses on the plans' tools that no refusal rested on."""
     met = {clause for item in items if item.task for clause in item.task.refused}
-    return [clause.id for clause in domain.clauses if clause.about == "state" and clause.id not in met]
+    tools = {name for pair in pairs for name in pair.synthesis.tools}
+    ours = [clause for clause in domain.clauses if clause.about == "state" and not tools.isdisjoint(clause.tools)]
+    return [clause.id for clause in ours if clause.id not in met]
 
 
 def _rewrite_pair(pair: PlanPair, items: Sequence[Item], missed: list[str], reasons: list[str]) -> PlanPair:
@@ -54,9 +57,9 @@ def _rewrite_pair(pair: PlanPair, items: Sequence[Item], missed: list[str], reas
             tiers[name] = max(FLOOR, tiers[name] / 2)
             reasons.append(f"{pair.id}: tier {name} has a yield of {share:.2f}, its weight falls to {tiers[name]:g}")
     raised = [clause for clause in missed if clauses.get(clause, 1.0) < BOOST]
-    if raised:
+    if raised and "refusal" in tiers:
         clauses.update(dict.fromkeys(raised, BOOST))
-        tiers["refusal"] = tiers.get("refusal", 0.0) + 1.0
+        tiers["refusal"] += 1.0
         reasons.append(f"{pair.id}: no refusal rested on {', '.join(raised)}; they and refusals weigh more")
     changed = plan.model_copy(update={"tools": tools, "tiers": tiers, "clauses": clauses})
     if changed == plan:

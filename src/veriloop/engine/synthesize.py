@@ -9,7 +9,7 @@ from pydantic import Field
 from veriloop.core.base import Frozen
 from veriloop.engine.anchor import build_anchors, find_misjudged
 from veriloop.engine.fitness import Fitness, measure_fitness
-from veriloop.engine.plan import PlanPair, Workflow, write_plans
+from veriloop.engine.plan import PlanPair, Scope, Workflow, write_plans
 from veriloop.engine.reflection import reflect
 from veriloop.engine.stream import Bench, Item, make_item
 from veriloop.engine.synthesis import Order
@@ -24,11 +24,13 @@ ITEMS_PER_TASK = 4
 class SynthConfig(Frozen):
     """What a synthesis run makes.
 
-    n: proved tasks wanted. pilot: items per plan in each pilot. databases: how many of the split's databases are used.
+    n: proved tasks wanted. scope: the tools and tiers to keep to. pilot: items per plan in each pilot. databases: how
+    many of the split's databases are used.
     """
 
     n: int = Field(ge=1)
     seed: int = 0
+    scope: Scope = Scope()
     plans: int = Field(default=2, ge=1)
     rounds: int = Field(default=1, ge=0)
     pilot: int = Field(default=12, ge=2)
@@ -125,7 +127,7 @@ def _store_item(ledger: Ledger, item: Item, seconds: float) -> None:
 def _evolve(ledger: Ledger, bench: Bench, config: SynthConfig) -> tuple[tuple[PlanPair, ...], Workflow]:
     """Return the plans to scale up with: those stored, or the outcome of pilot and reflection rounds."""
     if not ledger.get_meta("plans"):
-        pairs, workflow = write_plans(bench.domain, config.plans), Workflow()
+        pairs, workflow = write_plans(bench.domain, config.plans, config.scope), Workflow()
         if config.evolve and config.verify:
             pairs, workflow, rounds = _run_rounds(ledger, bench, config, pairs, workflow)
             ledger.put_meta("rounds", rounds)

@@ -8,6 +8,7 @@ from veriloop.check.sandbox import shared_sandbox
 from veriloop.domains.domain import Domain
 from veriloop.domains.registry import full_name, load_domain
 from veriloop.domains.task import Task
+from veriloop.engine.plan import check_scope
 from veriloop.engine.stream import Bench
 from veriloop.engine.synthesize import Progress, SynthConfig, SynthResult, synthesize
 from veriloop.proof.prove import render_checker_file
@@ -25,9 +26,10 @@ def run_synthesis(
 ) -> SynthResult:
     """Make or continue the run `out` and write its tasks, checkers and manifest.
 
-    Raises InputError before anything is written when the domain or the directory cannot be used.
+    Raises InputError before anything is written when the domain, its scope or the directory cannot be used.
     """
     domain = load_domain(name)
+    check_scope(domain, config.scope)
     settings = {"domain": full_name(name), **config.model_dump(mode="json")}
     with create_run(out, settings, resume=resume) as run:
         run.ledger.put_meta("config", settings)

@@ -1,9 +1,7 @@
 """Training from a run directory: its judged dialogues for fine-tuning, its tasks for reinforcement."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,11 +10,11 @@ from veriloop.core.errors import InputError
 from veriloop.core.extra import needs_extra
 from veriloop.core.message import Seat
 from veriloop.domains.registry import load_domain
+from veriloop.pipeline.worker import open_pool
 from veriloop.store.result import iter_dialogues, iter_tasks
 from veriloop.store.run import open_run
 
 with needs_extra("train"):
-    from veriloop.local.thread import set_threads
     from veriloop.train.data import Dialogue
     from veriloop.train.grpo import RlConfig, train_rl
     from veriloop.train.metrics import TrainResult
@@ -53,20 +51,16 @@ class SeatJob:
 
 
 def train_seats(jobs: Sequence[SeatJob]) -> None:
-    """Fine-tune seats side by side, each in a process of one thread; a finished one is not repeated.
-
-    Models this small do not fill two cores: two processes take about half as long as one after the other.
-    """
+    """Fine-tune seats side by side, each in a process of its own; a finished one is not repeated."""
     missing = [job for job in jobs if not (job.out / "result.json").exists()]
     if not missing:
         return
-    with ProcessPoolExecutor(max_workers=len(missing), mp_context=get_context("spawn")) as pool:
+    with open_pool(len(missing)) as pool:
         for future in [pool.submit(_train_seat, job) for job in missing]:
             future.result()
 
 
 def _train_seat(job: SeatJob) -> None:
-    set_threads(1)
     train_sft_on_run(job.run, job.seat, job.model, job.out, job.config)
 
 

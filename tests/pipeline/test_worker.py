@@ -1,0 +1,63 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from veriloop.local.thread import count_threads
+from veriloop.pipeline.worker import open_pool
+
+PARENT = """
+import os, sys, time
+from pathlib import Path
+from veriloop.pipeline.worker import open_pool
+
+def linger(out):
+    (out / "written").write_text(str(os.getpid()))
+    (out / "written").rename(out / "pid")
+    time.sleep(600)
+
+if __name__ == "__main__":
+    with open_pool(1) as pool:
+        pool.submit(linger, Path(sys.argv[1])).result()
+"""
+"""Its worker leaves its process id in a file, then works for longer than any test waits."""
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # A zombie that nobody has waited for yet does no more work.
+    return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+
+
+def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_workers_share_the_threads():
+    with open_pool(max(1, count_threads())) as pool:
+        assert pool.submit(count_threads).result() == 1
+
+
+def test_a_worker_ends_when_its_parent_is_killed(tmp_path: Path):
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    parent = subprocess.Popen([sys.executable, str(script), str(tmp_path)])
+    try:
+        assert wait_for((tmp_path / "pid").exists, 60)
+        worker = int((tmp_path / "pid").read_text())
+        assert is_running(worker)
+    finally:
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+    assert wait_for(lambda: not is_running(worker), 10)
