@@ -209,4 +209,5 @@ def test_numbers_are_readable() -> None:
     assert [spell_number(value) for value in (0, 1234567, 0.5, None, float("nan"))] == [
         "0", "1\u202f234\u202f567", "0.500", "–", "–",
     ]  # fmt: skip
-    assert [spell_percent(value) for value in (0.0, 0.12345, None)] == ["0.0 %", "12.3 %", "–"]
+    assert [spell_percent(value) for value in (0.0, 0.12345, 1.0, None)] == ["0.0 %", "12.3 %", "100.0 %", "–"]
+    assert [spell_percent(value) for value in (0.9995, 0.99999, 0.0004)] == ["99.95 %", "99.999 %", "0.04 %"]

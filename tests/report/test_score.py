@@ -69,6 +69,12 @@ def test_known_numbers_share_a_figure_and_others_follow() -> None:
     assert [figure.title for figure in curves.others] == ["learning_rate"]
 
 
+def test_counts_of_groups_are_no_pass_rates() -> None:
+    steps = [{"step": 1, "validation_pass_1": 0.2, "groups_all_passed": 3, "groups_kept": 8}]
+    figures = {figure.title: set(figure.series) for figure in make_curves("m", steps).figures}
+    assert figures == {"Pass rate": {"validation_pass_1"}, "Groups": {"groups_all_passed", "groups_kept"}}
+
+
 def test_phases_are_lines_of_their_own() -> None:
     steps = [{"step": 1, "phase": "sft", "loss": 1.0}, {"step": 1, "phase": "rl", "loss": 2.0, "reward": 0.5}]
     curves = make_curves("m", steps)

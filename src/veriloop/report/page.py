@@ -98,8 +98,14 @@ def render_page(facts: Facts, comparison: Comparison | None = None) -> str:
 
 
 def spell_percent(share: float | None) -> str:
-    """Return a share as a percentage with one decimal, a dash for None."""
-    return "–" if share is None else f"{100 * share:.1f} %"
+    """Return a share as a percentage with one decimal, a dash for None.
+
+    More decimals, four at most, where one would make nearly all into all or nearly none into none.
+    """
+    if share is None:
+        return "–"
+    texts = [f"{100 * share:.{digits}f}" for digits in (1, 2, 3, 4)]
+    return next((text for text in texts if float(text) not in (0, 100)), texts[0]) + " %"
 
 
 def spell_number(value: float | None) -> str:

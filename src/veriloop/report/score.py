@@ -13,7 +13,7 @@ from veriloop.store.result import read_curves, read_evals
 
 FAMILIES = {
     "Loss": re.compile(r"loss"),
-    "Pass rate": re.compile(r"pass"),
+    "Pass rate": re.compile(r"pass_\d"),
     "Reward per trajectory": re.compile(r"reward"),
     "Groups": re.compile(r"kept|dropped|group|refill"),
     "Entropy": re.compile(r"entropy"),
