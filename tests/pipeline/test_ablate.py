@@ -1,11 +1,12 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from veriloop.core.errors import InputError
-from veriloop.pipeline.ablate import _do_all, ablate_rl, compare_arms
+from veriloop.pipeline.ablate import ablate_rl, compare_arms, do_steps
 from veriloop.pipeline.lab import ARMS, NEEDS, AblationConfig, Lab
 from veriloop.train.grpo import RlConfig
 from veriloop.train.sft import SftConfig
@@ -105,17 +106,20 @@ class FakeLab:
 def test_steps_are_done_once_what_they_need_is_done(tmp_path: Path, workers: int):
     labs: Any = {seed: FakeLab(tmp_path, seed) for seed in range(3)}
     seen: list[tuple[int, int]] = []
-    _do_all(labs, workers, lambda *found: seen.append(found))
+    with ThreadPoolExecutor(workers) as pool:
+        do_steps(labs, pool, workers, lambda *found: seen.append(found))
     assert seen == [(count, 3 * len(NEEDS)) for count in range(3 * len(NEEDS) + 1)]
 
 
 def test_a_failing_step_ends_the_ablation_and_a_second_call_goes_on(tmp_path: Path):
     labs: Any = {seed: FakeLab(tmp_path, seed, "rl" if seed else "") for seed in range(2)}
-    with pytest.raises(InputError, match="rl of seed 1 failed"):
-        _do_all(labs, 1, lambda *_: None)
+    with ThreadPoolExecutor(1) as pool, pytest.raises(InputError, match="rl of seed 1 failed"):
+        do_steps(labs, pool, 1, lambda *_: None)
     kept = {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
     assert kept and not (tmp_path / "1 rl").exists()
-    _do_all({seed: FakeLab(tmp_path, seed) for seed in range(2)}, 1, lambda *_: None)  # pyright: ignore[reportArgumentType]
+    whole: Any = {seed: FakeLab(tmp_path, seed) for seed in range(2)}
+    with ThreadPoolExecutor(1) as pool:
+        do_steps(whole, pool, 1, lambda *_: None)
     assert len(list(tmp_path.iterdir())) == 2 * len(NEEDS)
     assert all(file.stat().st_mtime_ns == when for file, when in kept.items())
 

@@ -6,8 +6,8 @@ four are measured on tasks over databases never seen in training, with the same 
 """
 
 import json
-from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,8 @@ def ablate_rl(
     out.mkdir(parents=True, exist_ok=True)
     _check_settings(out, domain, config)
     labs = {seed: Lab(domain, seed, out / f"seed-{seed}", config) for seed in range(seeds)}
-    _do_all(labs, workers, progress or (lambda _done, _all: None))
+    with open_pool(workers) as pool:
+        do_steps(labs, pool, workers, progress or (lambda _done, _all: None))
     rows = [
         {"seed": seed, **compare_arms({step: lab.read(step) for step in NEEDS}, seed)} for seed, lab in labs.items()
     ]
@@ -61,28 +62,25 @@ def _rates(found: dict[str, Any]) -> dict[str, float]:
     return {task: sum(trials) / len(trials) for task, trials in found["per_task"].items() if trials}
 
 
-def _do_all(labs: dict[int, Lab], workers: int, progress: Progress) -> None:
+def do_steps(labs: Mapping[int, Lab], pool: Executor, workers: int, progress: Progress) -> None:
     """Do every step of every seed as soon as what it needs is done and a worker is free.
 
     All seeds go through the long steps first, so that no worker idles while another finishes the last seed alone.
     """
     jobs: list[Job] = [(seed, step) for step in NEEDS for seed in labs]
     done = {(seed, step) for seed, step in jobs if labs[seed].has_done(step)}
-    progress(len(done), len(jobs))
-    if len(done) == len(jobs):
-        return
     waiting = [job for job in jobs if job not in done]
     running: dict[Future[None], Job] = {}
-    with open_pool(workers) as pool:
-        while waiting or running:
-            ready = [(seed, step) for seed, step in waiting if all((seed, need) in done for need in NEEDS[step])]
-            for seed, step in ready[: workers - len(running)]:
-                waiting.remove((seed, step))
-                running[pool.submit(labs[seed].do, step)] = (seed, step)
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                future.result()
-                done.add(running.pop(future))
-                progress(len(done), len(jobs))
+    progress(len(done), len(jobs))
+    while waiting or running:
+        ready = [(seed, step) for seed, step in waiting if all((seed, need) in done for need in NEEDS[step])]
+        for seed, step in ready[: workers - len(running)]:
+            waiting.remove((seed, step))
+            running[pool.submit(labs[seed].do, step)] = (seed, step)
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            future.result()
+            done.add(running.pop(future))
+            progress(len(done), len(jobs))
 
 
 def _check_settings(out: Path, domain: str, config: AblationConfig) -> None:
