@@ -143,6 +143,16 @@ def test_advantages_are_rewards_minus_the_groups_valid_mean(run: Run, tmp_path: 
         assert [bool(count) for count in trained] == [reward is not None for reward in found]
 
 
+def test_the_divergence_is_from_the_agent_as_it_was(run: Run, tmp_path: Path):
+    free = QUICK.model_copy(update={"validate_every": 0, "steps": 3})
+    run(tmp_path / "free", free)
+    run(tmp_path / "held", free.model_copy(update={"kl": 1.0}))
+    assert not [line for line in read_lines(tmp_path / "free") if "kl" in line]
+    # The rate warms up from zero: the second step is the first that moves the weights.
+    first, second, third = (line["kl"] for line in read_lines(tmp_path / "held") if "kl" in line)
+    assert first == second == pytest.approx(0, abs=1e-6) and third > 1e-4
+
+
 @pytest.mark.parametrize("verdict", [PASS, FAIL, BROKEN])
 def test_a_step_without_a_signal_leaves_the_weights_bit_identical(
     run: Run, agent_folder: Path, tmp_path: Path, verdict: Verdict

@@ -24,6 +24,8 @@ class Practice:
     """Dialogues per task."""
     learning_rate: Annotated[float, Parameter(validator=Number(gt=0))] = 3e-4
     """Constant learning rate."""
+    kl: Annotated[float, Parameter(validator=Number(gte=0))] = 0.0
+    """Weight of the divergence from the agent as it was; it allows small models a higher learning rate."""
     filtering: Annotated[bool, Parameter(negative="--no-filtering")] = True
     """Replace groups that carry no signal; `--no-filtering` is for ablations."""
     seed: int = 0
@@ -53,6 +55,7 @@ def rl_command(run: Path, *, agent: Path, user: Path, out: Path, practice: Pract
         size=chosen.size,
         cap=3 * chosen.groups,
         learning_rate=chosen.learning_rate,
+        kl=chosen.kl,
         filtering=chosen.filtering,
         seed=chosen.seed,
     )

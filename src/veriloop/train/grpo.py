@@ -34,7 +34,9 @@ class RlConfig(Frozen):
 
     groups x size trajectories make a step; cap: groups sampled at most to fill it. validate_every: steps between
     measurements of pass^1 on the validation tasks, by which the best weights are kept; 0 keeps the last. schedule: of
-    the learning rate, by its name in transformers. filtering: False trains on every group, for the ablation.
+    the learning rate, by its name in transformers. kl: weight in the loss of the divergence from the model that
+    training starts from; with few trajectories a step it holds what the reward says nothing about. filtering: False
+    trains on every group, for the ablation.
     """
 
     steps: int = Field(default=60, ge=1)
@@ -46,6 +48,7 @@ class RlConfig(Frozen):
     schedule: str = "constant_with_warmup"
     clip_low: float = 0.2
     clip_high: float = 0.28
+    kl: float = Field(default=0.0, ge=0)
     temperature: float = 1.0
     filtering: bool = True
     validate_every: int = Field(default=10, ge=0)
@@ -202,7 +205,7 @@ def _trl_config(out: Path, config: RlConfig) -> GRPOConfig:
         warmup_steps=3,
         weight_decay=0.0,
         max_grad_norm=1.0,
-        beta=0.0,
+        beta=config.kl,
         epsilon=config.clip_low,
         epsilon_high=config.clip_high,
         loss_type="dapo",
