@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from veriloop.core.errors import InputError
+from veriloop.engine.plan import Scope
 from veriloop.pipeline.ablate import ablate_rl, compare_arms, do_steps
 from veriloop.pipeline.lab import ARMS, NEEDS, AblationConfig, Lab
+from veriloop.store.artefact import read_tasks
 from veriloop.train.grpo import RlConfig
 from veriloop.train.sft import SftConfig
 
@@ -16,6 +18,7 @@ TINY = AblationConfig(
     tasks=12,
     held_out=2,
     trials=1,
+    scope=Scope(tools=("return_to_sender",), tiers=("single", "refusal")),
     model="pico",
     user=SHORT,
     sft=SHORT,
@@ -49,13 +52,24 @@ def test_the_table_holds_every_arm(ablation: tuple[Path, dict[str, Any]]):
 
 
 def test_tasks_are_held_out_on_other_databases(ablation: tuple[Path, dict[str, Any]]):
-    from veriloop.store.artefact import read_tasks
-
     databases = {
         split: {task.initial.database for task in read_tasks(ablation[0] / "seed-0" / split)}
         for split in ("train", "test")
     }
     assert databases["train"] and databases["test"] and not databases["train"] & databases["test"]
+
+
+def test_tasks_keep_to_the_scope(ablation: tuple[Path, dict[str, Any]]):
+    for split in ("train", "test"):
+        tasks = list(read_tasks(ablation[0] / "seed-0" / split))
+        assert tasks and all(task.tags.tools == ("return_to_sender",) for task in tasks)
+
+
+def test_nothing_is_written_for_a_scope_or_domain_that_is_not_there(tmp_path: Path):
+    for domain, scope in (("parcel", Scope(tools=("fly",))), ("parcels", Scope())):
+        with pytest.raises(InputError):
+            ablate_rl(domain, 1, tmp_path / "out", TINY.model_copy(update={"scope": scope}))
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_agent_that_never_passed_imitates_nothing(ablation: tuple[Path, dict[str, Any]]):

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from veriloop.cli.output import Result, align_table, show_progress
+from veriloop.cli.scope import Only
 from veriloop.core.extra import needs_extra
 
 
@@ -18,6 +19,7 @@ def ablate_command(
     seeds: Annotated[int, Parameter(validator=Number(gte=1))] = 3,
     tasks: Annotated[int | None, Parameter(validator=Number(gte=20))] = None,
     workers: Annotated[int, Parameter(validator=Number(gte=1))] = 2,
+    only: Only | None = None,
 ) -> Result:
     """Measure what a part of the method is worth, with paired differences over held-out tasks.
 
@@ -39,7 +41,8 @@ def ablate_command(
     """
     with needs_extra("train"):
         from veriloop.pipeline.ablate import AblationConfig, ablate_rl
-    config = AblationConfig() if tasks is None else AblationConfig(tasks=tasks)
+    scope = (only or Only()).scope()
+    config = AblationConfig(scope=scope) if tasks is None else AblationConfig(scope=scope, tasks=tasks)
     with show_progress(f"ablating {what} on {domain}") as progress:
         result = ablate_rl(domain, seeds, out, config, workers=workers, progress=progress)
     return Result(result, _describe(result))

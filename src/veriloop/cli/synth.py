@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from veriloop.cli.output import Result, show_progress
-from veriloop.engine.plan import Scope
+from veriloop.cli.scope import Only
 from veriloop.engine.synthesize import SynthConfig, SynthResult
 from veriloop.pipeline.synthesis import run_synthesis
 
@@ -26,10 +26,6 @@ class Evolution:
     """Prove tasks and judge demonstrations; `--no-verify` is for ablations."""
     evolve: Annotated[bool, Parameter(negative="--no-evolve")] = True
     """Rewrite plans from the pilot's failures; `--no-evolve` keeps them as written."""
-    only_tools: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ()
-    """Write tools that tasks may be about; all by default."""
-    only_tiers: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ()
-    """Of single, compound, refusal and partial; all by default."""
 
 
 def synth_command(
@@ -39,6 +35,7 @@ def synth_command(
     out: Path,
     seed: int = 0,
     evolution: Evolution | None = None,
+    only: Only | None = None,
     resume: Annotated[bool, Parameter(negative="")] = False,
 ) -> Result:
     """Make proved tasks with demonstrations.
@@ -59,7 +56,7 @@ def synth_command(
     chosen = evolution or Evolution()
     config = SynthConfig(
         n=n, seed=seed, plans=chosen.plans, rounds=chosen.rounds, verify=chosen.verify, evolve=chosen.evolve,
-        scope=Scope(tools=chosen.only_tools, tiers=chosen.only_tiers),
+        scope=(only or Only()).scope(),
     )  # fmt: skip
     with show_progress(f"proving tasks of {domain}") as progress:
         result = run_synthesis(domain, out, config, resume=resume, progress=progress)

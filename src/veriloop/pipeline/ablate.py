@@ -13,6 +13,8 @@ from typing import Any
 
 from veriloop.core.errors import InputError
 from veriloop.core.metric import bootstrap_interval
+from veriloop.domains.registry import load_domain
+from veriloop.engine.plan import check_scope
 from veriloop.pipeline.lab import ARMS, NEEDS, AblationConfig, Lab
 from veriloop.pipeline.worker import open_pool
 from veriloop.store.file import read_json, write_json
@@ -30,6 +32,7 @@ def ablate_rl(
 
     Every finished step is a file in `out`; a run that was stopped does not repeat it.
     """
+    check_scope(load_domain(domain), config.scope)
     out.mkdir(parents=True, exist_ok=True)
     _check_settings(out, domain, config)
     labs = {seed: Lab(domain, seed, out / f"seed-{seed}", config) for seed in range(seeds)}

@@ -11,6 +11,7 @@ from veriloop.check.sandbox import judge
 from veriloop.core.base import Frozen, derive_seed
 from veriloop.core.extra import needs_extra
 from veriloop.domains.registry import load_domain
+from veriloop.engine.plan import Scope
 from veriloop.engine.synthesize import SynthConfig
 from veriloop.evaluate.own import EvalConfig, evaluate_tasks
 from veriloop.pipeline.synthesis import run_synthesis
@@ -46,10 +47,12 @@ NEEDS: dict[str, tuple[str, ...]] = {
 class AblationConfig(Frozen):
     """What every seed does.
 
+    scope: the write tools and tiers that all tasks keep to; the fewer, the less there is to learn in the same time.
     tasks: proved tasks for reinforcement. demonstrations: of their dialogues for fine-tuning the agent, 0 for all.
     held_out: tasks over unseen databases that all arms are measured on, `trials` times each.
     """
 
+    scope: Scope = Scope()
     tasks: int = 800
     demonstrations: int = Field(default=0, ge=0)
     held_out: int = 120
@@ -93,7 +96,7 @@ class Lab:
         return self.out / "steps" / f"{step}.json"
 
     def _synthesise(self, split: str, count: int) -> dict[str, Any]:
-        config = SynthConfig(n=count, seed=derive_seed(self.seed, split) % 2**31, split=split)
+        config = SynthConfig(n=count, seed=derive_seed(self.seed, split) % 2**31, split=split, scope=self.config.scope)
         out = self.out / split
         return _dump(run_synthesis(self.name, out, config, resume=(out / "run.toml").exists()))
 
