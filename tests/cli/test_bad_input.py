@@ -67,6 +67,16 @@ def test_bad_count(capsys: pytest.CaptureFixture[str], out: Path, count: str):
     assert "-n" in refuse(capsys, "synth", "parcel", f"-n={count}", "--out", out)
 
 
+@pytest.mark.parametrize("command", [("synth", "parcel", "-n", 2), ("ablate", "rl", "parcel")])
+@pytest.mark.parametrize(("flag", "name"), [("--only-tools", "fly"), ("--only-tiers", "hard")])
+def test_scope_that_is_not_there(
+    capsys: pytest.CaptureFixture[str], out: Path, command: tuple[str | int, ...], flag: str, name: str
+):
+    error = refuse(capsys, *command, flag, name, "--out", out)
+    assert f"'{name}' is no " in error and "choose from" in error
+    assert not out.exists()
+
+
 def test_unwritable_out(capsys: pytest.CaptureFixture[str], tmp_path: Path):
     (tmp_path / "file").write_text("kept")
     error = refuse(capsys, "synth", "parcel", "-n", 2, "--out", tmp_path / "file" / "run")

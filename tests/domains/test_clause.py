@@ -1,3 +1,6 @@
+import pytest
+
+from veriloop.core.errors import InputError
 from veriloop.core.message import ToolCall, Turn
 from veriloop.domains.clause import Case, Clause, Denial, find_denials
 
@@ -24,3 +27,9 @@ def test_rules_about_the_dialogue_need_one():
     turn = Turn(seat="agent", content="hello")
     assert find_denials(CLAUSES, Case(True, "agent", CALL, turns=(turn,)))[-1] == Denial("C4", "not asked")
     assert Denial("C4", "not asked") not in find_denials(CLAUSES, Case(True, "agent", CALL, turns=(turn, turn)))
+
+
+def test_rule_that_breaks_is_named_with_its_line():
+    broken = Clause("C9", "By parcel.", ("pay",), lambda case: case.call.arguments["parcel"])
+    with pytest.raises(InputError, match=r"test_clause\.py:\d+: clause C9, asked about pay, raised KeyError: 'parcel'"):
+        find_denials((broken,), Case(True, "agent", CALL))

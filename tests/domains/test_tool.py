@@ -53,6 +53,12 @@ class Desk:
         """Shake a box."""
         return f"{code} rattles"
 
+    @tool("write")
+    def drop(self, code: str) -> str:
+        """Drop a box."""
+        self.db.boxes.update(code, open=True)
+        return {"B2": "broken"}[code]
+
     def not_a_tool(self) -> None: ...
 
 
@@ -69,8 +75,8 @@ def call(session: Session, name: str, seat: Any = "agent", /, **arguments: Any):
 
 
 def test_tools_in_order_of_definition():
-    assert list(TOOLS) == ["list_boxes", "open_box", "colour", "shake"]
-    assert [tool.seat for tool in TOOLS.values()] == ["agent", "agent", "agent", "user"]
+    assert list(TOOLS) == ["list_boxes", "open_box", "colour", "shake", "drop"]
+    assert [tool.seat for tool in TOOLS.values()] == ["agent", "agent", "agent", "user", "agent"]
 
 
 def test_schema_from_signature_and_docstring():
@@ -100,6 +106,14 @@ def test_read_answers_in_json(session: Session):
     result = call(session, "list_boxes")
     assert json.loads(result.content) == [{"code": "B1", "open": False}]
     assert not result.error and not result.changes
+
+
+def test_tool_that_breaks_is_named_with_its_line(session: Session):
+    with pytest.raises(
+        InputError, match=r"test_tool\.py:\d+: tool drop, called with {'code': 'B1'}, raised KeyError: 'B1'"
+    ):
+        call(session, "drop", code="B1")
+    assert session.changes() == ()
 
 
 def test_write_reports_what_it_changed(session: Session):

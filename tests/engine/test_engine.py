@@ -16,7 +16,7 @@ from veriloop.engine.draft import draft_write, judge_draft
 from veriloop.engine.fitness import Fitness, measure_fitness
 from veriloop.engine.plan import PERSONAS, RUBRIC, EvaluationPlan, Workflow, write_plans
 from veriloop.engine.reflection import BOOST, FLOOR, reflect
-from veriloop.engine.stream import Bench, Item, Rejection, make_item
+from veriloop.engine.stream import Item, Rejection, make_item
 from veriloop.engine.synthesis import Order, synthesise
 from veriloop.engine.synthesize import SynthConfig, decide, summarise, synthesize
 from veriloop.pipeline.synthesis import make_bench
@@ -27,22 +27,6 @@ from veriloop.store.ledger import Ledger
 @pytest.fixture(scope="module")
 def library():
     return load_library()
-
-
-@pytest.fixture(scope="module")
-def bench(parcel) -> Bench:
-    return make_bench(parcel)
-
-
-@pytest.fixture(scope="module")
-def pilot(parcel, bench):
-    pairs, taken, items = write_plans(parcel), set(), []
-    for number in range(16):
-        item = make_item(bench, pairs[number % 2], Workflow(), Order(seed=41, item=number), taken)
-        if item.task:
-            taken.add(item.task.id)
-        items.append(item)
-    return items
 
 
 def walked(domain, caller=0, database="train-0", seed=0):

@@ -3,32 +3,13 @@
 import pytest
 
 import veriloop.engine.synthesize as module
-from veriloop.core.base import derive_seed
 from veriloop.engine.anchor import build_anchors, find_misjudged
-from veriloop.engine.plan import RUBRIC, EvaluationPlan, PlanPair, Workflow, write_plans
+from veriloop.engine.plan import RUBRIC, EvaluationPlan, PlanPair, write_plans
 from veriloop.engine.reflection import Candidate
-from veriloop.engine.stream import Bench, make_item
-from veriloop.engine.synthesis import Order
 from veriloop.engine.synthesize import SynthConfig, synthesize
-from veriloop.pipeline.synthesis import make_bench
 from veriloop.store.ledger import Ledger
 
 CONFIG = SynthConfig(n=6, seed=13, pilot=4)
-
-
-@pytest.fixture(scope="module")
-def bench(parcel) -> Bench:
-    return make_bench(parcel)
-
-
-@pytest.fixture(scope="module")
-def pilot(parcel, bench):
-    pairs, taken, items = write_plans(parcel), set(), []
-    for number in range(10):
-        item = make_item(bench, pairs[number % 2], Workflow(), Order(seed=derive_seed("rounds"), item=number), taken)
-        taken |= {item.task.id} if item.task else set()
-        items.append(item)
-    return items
 
 
 def without(pair: PlanPair, *rules: str) -> PlanPair:

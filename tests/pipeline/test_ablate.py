@@ -72,6 +72,15 @@ def test_nothing_is_written_for_a_scope_or_domain_that_is_not_there(tmp_path: Pa
     assert not list(tmp_path.iterdir())
 
 
+def test_a_scope_that_offers_too_few_tasks_is_refused(tmp_path: Path):
+    # No rule forbids a new phone number, so nobody can be refused one.
+    scope = Scope(tools=("update_phone",), tiers=("refusal",))
+    lab = Lab("parcel", 0, tmp_path, TINY.model_copy(update={"scope": scope}))
+    with pytest.raises(InputError, match="only 0 of 2 test tasks could be proved; give --only-tools"):
+        lab.do("test-tasks")
+    assert not lab.has_done("test-tasks")
+
+
 def test_an_agent_that_never_passed_imitates_nothing(ablation: tuple[Path, dict[str, Any]]):
     models = ablation[0] / "seed-0" / "models"
     assert json.loads((ablation[0] / "seed-0" / "steps" / "own-successes.json").read_text())["steps"] == 0

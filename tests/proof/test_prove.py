@@ -2,16 +2,13 @@
 
 import json
 
-import pytest
-
 from veriloop.check.compile import changed_fields
 from veriloop.check.sandbox import shared_sandbox
 from veriloop.core.message import ToolCall, ToolResult, Turn
 from veriloop.core.trace import StopReason, Trace
 from veriloop.core.verdict import Outcome, Verdict
 from veriloop.domains.task import Fact, SeatCall
-from veriloop.engine.plan import RUBRIC, write_plans
-from veriloop.engine.synthesis import Order, synthesise
+from veriloop.engine.plan import RUBRIC
 from veriloop.proof.blame import Fault, judge_dialogue
 from veriloop.proof.instruction import check_instruction
 from veriloop.proof.mutant import make_mutants
@@ -21,15 +18,6 @@ from veriloop.rollout.driver import play
 from veriloop.rollout.episode import Episode
 from veriloop.rollout.experts import load_expert
 from veriloop.rollout.scripted import ScriptedUser
-
-
-@pytest.fixture(scope="module")
-def many(parcel):
-    """Tasks that prove, at least a few of every tier."""
-    pairs = write_plans(parcel)
-    drafts = [synthesise(parcel, pairs[item % 2], Order(seed=31, item=item)) for item in range(70)]
-    tasks = [attach_checker(parcel, draft) for draft in drafts if draft]
-    return [task for task in tasks if prove(parcel, task, shared_sandbox()).ok]
 
 
 def pick(tasks, tier, **want):

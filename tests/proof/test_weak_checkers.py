@@ -16,14 +16,6 @@ from veriloop.proof.prove import _walk, attach_checker, prove, render_checker_fi
 from veriloop.proof.replay import closing_words, replay
 
 
-@pytest.fixture(scope="module")
-def many(parcel):
-    pairs = write_plans(parcel)
-    drafts = [synthesise(parcel, pairs[item % 2], Order(seed=71, item=item)) for item in range(90)]
-    tasks = [attach_checker(parcel, draft) for draft in drafts if draft]
-    return [task for task in tasks if prove(parcel, task, shared_sandbox()).ok]
-
-
 def by_tier(tasks, *tiers):
     return [task for task in tasks if task.tags.tier in tiers]
 

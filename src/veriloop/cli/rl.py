@@ -25,7 +25,7 @@ class Practice:
     learning_rate: Annotated[float, Parameter(validator=Number(gt=0))] = 3e-4
     """Constant learning rate."""
     kl: Annotated[float, Parameter(validator=Number(gte=0))] = 0.0
-    """Weight of the divergence from the agent as it was; it allows small models a higher learning rate."""
+    """Weight of the divergence from the agent as it was; holds what the reward says nothing about."""
     filtering: Annotated[bool, Parameter(negative="--no-filtering")] = True
     """Replace groups that carry no signal; `--no-filtering` is for ablations."""
     seed: int = 0

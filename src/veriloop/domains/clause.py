@@ -4,7 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from veriloop.core.errors import VeriloopError
 from veriloop.core.message import Seat, ToolCall, Turn
+from veriloop.domains.foreign import blame_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,4 +54,13 @@ class Denial:
 def find_denials(clauses: Sequence[Clause], case: Case) -> list[Denial]:
     """Return every objection to a case; clauses about the dialogue are asked only when there is one."""
     applicable = [c for c in clauses if case.call.name in c.tools and (c.about == "state" or case.turns)]
-    return [Denial(clause.id, reason) for clause in applicable if (reason := clause.deny(case))]
+    return [Denial(clause.id, reason) for clause in applicable if (reason := _ask(clause, case))]
+
+
+def _ask(clause: Clause, case: Case) -> str | None:
+    try:
+        return clause.deny(case)
+    except VeriloopError:
+        raise
+    except Exception as error:  # the boundary to a domain's own code
+        raise blame_code(error, f"clause {clause.id}, asked about {case.call.name},") from error

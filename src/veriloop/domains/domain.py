@@ -104,6 +104,11 @@ class ToolkitDomain:
         return run_initial(session, initial)
 
 
+def agent_writes(domain: Domain) -> list[Tool]:
+    """Return the agent's tools that change something: what tasks end in."""
+    return [tool for tool in domain.tools.values() if tool.kind == "write" and tool.seat == "agent"]
+
+
 def run_initial(session: Session, initial: Initial) -> Session:
     """Make a task's initial calls on a fresh session."""
     for step in initial.calls:

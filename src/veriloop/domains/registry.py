@@ -3,7 +3,6 @@
 import difflib
 import importlib.util
 import sys
-import traceback
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -14,6 +13,7 @@ from veriloop.core.base import Frozen, content_hash
 from veriloop.core.errors import InputError, VeriloopError
 from veriloop.core.extra import needs_extra
 from veriloop.domains.domain import Domain
+from veriloop.domains.foreign import blame_code
 from veriloop.domains.parcel import load_parcel
 
 ENTRY_POINTS = "veriloop.domains"
@@ -124,12 +124,7 @@ def _call(work: Callable[[], Any], where: str) -> Any:
     except SyntaxError as error:
         raise InputError(f"{error.filename or where}:{error.lineno}: {error.msg}; correct the syntax") from error
     except Exception as error:  # the boundary to a domain's own code
-        raise InputError(f"{_find_line(error, where)}: {type(error).__name__}: {error}; correct the domain") from error
-
-
-def _find_line(error: Exception, where: str) -> str:
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == where]
-    return f"{where}:{frames[-1].lineno}" if frames else where
+        raise blame_code(error, file=where) from error
 
 
 def _check_members(found: Any, where: str) -> Domain:

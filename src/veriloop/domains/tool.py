@@ -9,8 +9,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from veriloop.core.errors import InputError, ToolError
+from veriloop.core.errors import InputError, ToolError, VeriloopError
 from veriloop.core.message import Seat
+from veriloop.domains.foreign import blame_code
 from veriloop.domains.source import Source, Yield
 
 ToolKind = Literal["read", "write", "generic"]
@@ -130,7 +131,13 @@ def _runner(name: str, arguments: type[BaseModel]) -> Callable[[Any, dict[str, A
             checked = arguments.model_validate(given)
         except ValidationError as error:
             raise ToolError(f"invalid arguments for {name}: {_explain(error)}") from None
-        return dump_result(getattr(toolkit, name)(**{key: getattr(checked, key) for key in arguments.model_fields}))
+        try:
+            found = getattr(toolkit, name)(**{key: getattr(checked, key) for key in arguments.model_fields})
+        except VeriloopError:
+            raise
+        except Exception as error:  # the boundary to a domain's own code
+            raise blame_code(error, f"tool {name}, called with {given!r},") from error
+        return dump_result(found)
 
     return run
 

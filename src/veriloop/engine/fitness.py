@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 
 from veriloop.core.base import Frozen
-from veriloop.domains.domain import Domain
+from veriloop.domains.domain import Domain, agent_writes
 from veriloop.engine.stream import Item
 
 
@@ -38,7 +38,7 @@ def _measure_parts(domain: Domain, items: Sequence[Item]) -> tuple[float, float]
     tasks = [item.task for item in items if item.task]
     if not drafts or not tasks:
         return 0.0, 0.0
-    writes = {tool.name for tool in domain.tools.values() if tool.kind == "write" and tool.seat == "agent"}
+    writes = {tool.name for tool in agent_writes(domain)}
     refusable = {clause.id for clause in domain.clauses if clause.about == "state"}
     tools = {name for task in tasks for name in task.tags.tools} & writes
     refused = {clause for task in tasks for clause in task.refused} & refusable

@@ -2,7 +2,7 @@
 
 from veriloop.core.base import Frozen, content_hash
 from veriloop.core.errors import InputError
-from veriloop.domains.domain import Domain
+from veriloop.domains.domain import Domain, agent_writes
 
 
 class SynthesisPlan(Frozen):
@@ -96,7 +96,7 @@ def write_plans(domain: Domain, count: int = 2, scope: Scope | None = None) -> t
     refusals, and so on.
     """
     scope = scope or Scope()
-    tools = [name for name in _write_tools(domain) if name in scope.tools or not scope.tools]
+    tools = [tool.name for tool in agent_writes(domain) if tool.name in scope.tools or not scope.tools]
     names = list(PERSONAS)
     pairs = []
     for number in range(count):
@@ -116,12 +116,8 @@ def write_plans(domain: Domain, count: int = 2, scope: Scope | None = None) -> t
 def check_scope(domain: Domain, scope: Scope) -> None:
     """Raise InputError when the scope names what the domain or the engine does not have."""
     for kind, wanted, there in (
-        ("write tool", scope.tools, _write_tools(domain)),
+        ("write tool", scope.tools, [tool.name for tool in agent_writes(domain)]),
         ("tier", scope.tiers, list(TIERS)),
     ):
         if unknown := next((name for name in wanted if name not in there), None):
             raise InputError(f"{unknown!r} is no {kind} of {domain.name}; choose from {', '.join(there)}")
-
-
-def _write_tools(domain: Domain) -> list[str]:
-    return [tool.name for tool in domain.tools.values() if tool.kind == "write" and tool.seat == "agent"]

@@ -159,7 +159,8 @@ def _try(session: Session, seat: Seat, call: ToolCall) -> ToolResult | Exception
 
 
 def _broke(where: str, arguments: dict[str, Any], error: Exception) -> Finding:
-    what = f"called with {arguments!r} it raised {type(error).__name__}: {error}"
+    cause = error.__cause__ or error
+    what = f"called with {arguments!r} it raised {type(cause).__name__}: {cause}"
     return Finding(where=where, what=what, fix=f"raise {ToolError.__name__} with a sentence for the caller")
 
 

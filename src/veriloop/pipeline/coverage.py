@@ -9,10 +9,9 @@ from veriloop.check.sandbox import judge
 from veriloop.core.base import derive_seed
 from veriloop.core.message import ToolCall, Turn
 from veriloop.domains.clause import Case, Clause
-from veriloop.domains.domain import Domain
+from veriloop.domains.domain import Domain, agent_writes
 from veriloop.domains.session import Session
 from veriloop.domains.task import Initial, Task
-from veriloop.domains.tool import Tool
 from veriloop.domains.walk import Walk, draft_arguments, explore
 from veriloop.engine.plan import write_plans
 from veriloop.engine.synthesis import Order, synthesise
@@ -80,7 +79,7 @@ def _try_writes(domain: Domain, reach: _Reach, number: int, rng: random.Random) 
     walk, other = (explore(domain, session, rng.choice(people), rng) for _ in range(2))
     reach.tools.update(read.call.name for read in walk.reads)
     served = _serve(domain, session, other, rng)
-    for tool in _writes(domain):
+    for tool in agent_writes(domain):
         for _ in range(DRAFTS):
             arguments = draft_arguments(tool, walk, session, rng)
             if arguments is None:
@@ -93,16 +92,12 @@ def _try_writes(domain: Domain, reach: _Reach, number: int, rng: random.Random) 
 def _serve(domain: Domain, session: Session, walk: Walk, rng: random.Random) -> list[tuple[ToolCall, str]]:
     """Return the history of a person for whom something was changed, on a fork."""
     trial, history = session.fork(), walk.history()
-    for tool in _writes(domain):
+    for tool in agent_writes(domain):
         arguments = draft_arguments(tool, walk, session, rng)
         call = ToolCall(id="served", name=tool.name, arguments=arguments or {})
         if arguments is not None and not (result := trial.call("agent", call)).error:
             return [*history, (call, result.content)]
     return history
-
-
-def _writes(domain: Domain) -> list[Tool]:
-    return [tool for tool in domain.tools.values() if tool.kind == "write" and tool.seat == "agent"]
 
 
 def _ask(domain: Domain, session: Session, case: Case, reach: _Reach) -> None:

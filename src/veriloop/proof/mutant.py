@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from veriloop.core.message import ToolCall
-from veriloop.domains.domain import Domain
+from veriloop.domains.domain import Domain, agent_writes
 from veriloop.domains.session import Session
 from veriloop.domains.task import SeatCall, Task
 from veriloop.domains.walk import Walk, draft_arguments
@@ -98,7 +98,7 @@ def _distort(value: Any) -> Iterator[Any]:
 
 def _foreign_writes(domain: Domain, walk: Walk, session: Session, rng: random.Random) -> Iterator[SeatCall]:
     """Yield writes of the agent's that nobody asked for and that do change the end state."""
-    tools = [tool for tool in domain.tools.values() if tool.kind == "write" and tool.seat == "agent" and tool.sources]
+    tools = [tool for tool in agent_writes(domain) if tool.sources]
     found = 0
     for tool in rng.sample(tools, len(tools)):
         arguments = draft_arguments(tool, walk, session, rng)

@@ -33,10 +33,9 @@ class RlConfig(Frozen):
     """How the agent is trained by GRPO.
 
     groups x size trajectories make a step; cap: groups sampled at most to fill it. validate_every: steps between
-    measurements of pass^1 on the validation tasks, by which the best weights are kept; 0 keeps the last. schedule: of
-    the learning rate, by its name in transformers. kl: weight in the loss of the divergence from the model that
-    training starts from; with few trajectories a step it holds what the reward says nothing about. filtering: False
-    trains on every group, for the ablation.
+    measurements of pass^1 on the validation tasks, by which the best weights are kept; 0 keeps the last. kl: weight
+    in the loss of the divergence from the model that training starts from; with few trajectories a step it holds what
+    the reward says nothing about. filtering: False trains on every group, for the ablation.
     """
 
     steps: int = Field(default=60, ge=1)
@@ -45,7 +44,6 @@ class RlConfig(Frozen):
     cap: int = Field(default=24, ge=1)
     micro_batch: int = Field(default=16, ge=1)
     learning_rate: float = 3e-4
-    schedule: str = "constant_with_warmup"
     clip_low: float = 0.2
     clip_high: float = 0.28
     kl: float = Field(default=0.0, ge=0)
@@ -201,7 +199,7 @@ def _trl_config(out: Path, config: RlConfig) -> GRPOConfig:
         num_generations=config.size,
         max_completion_length=None,
         learning_rate=config.learning_rate,
-        lr_scheduler_type=config.schedule,
+        lr_scheduler_type="constant_with_warmup",
         warmup_steps=3,
         weight_decay=0.0,
         max_grad_norm=1.0,
