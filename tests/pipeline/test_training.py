@@ -20,10 +20,9 @@ def test_every_tenth_item_is_held_out_by_its_number_alone():
     assert split_items([]) == ([], [])
 
 
-def count_rows(run: Path, limit: int | None = None) -> int:
+def count_rows(run: Path) -> int:
     with open_run(run) as opened:
-        items = [found.item for found in iter_dialogues(opened, good=True)]
-    return sum(item % 10 != 0 for item in items[:limit])
+        return sum(found.item % 10 != 0 for found in iter_dialogues(opened, good=True))
 
 
 def test_a_seat_is_tuned_on_the_runs_good_dialogues(small_run: Path, tmp_path: Path):
@@ -32,9 +31,16 @@ def test_a_seat_is_tuned_on_the_runs_good_dialogues(small_run: Path, tmp_path: P
     assert result.out == str(tmp_path / "sft")
 
 
-def test_a_limit_takes_the_first_dialogues(small_run: Path, tmp_path: Path):
-    result = train_sft_on_run(small_run, "user", "pico", tmp_path / "sft", ONE, limit=3)
-    assert result.metrics["rows"] == count_rows(small_run, 3) < count_rows(small_run)
+def test_a_limit_takes_the_first_dialogues_and_leaves_those_held_out(
+    small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    seen = []
+    monkeypatch.setattr("veriloop.pipeline.training.train_sft", lambda *arguments: seen.append(arguments[3]))
+    for limit in (0, 3):
+        train_sft_on_run(small_run, "user", "pico", tmp_path / "sft", ONE, limit=limit)
+    (train, held_out), (few, watched) = seen
+    assert few == train[:3] and len(few) == 3 < len(train)
+    assert watched == held_out and held_out
 
 
 def test_seats_are_tuned_in_processes_and_a_finished_one_is_not_repeated(

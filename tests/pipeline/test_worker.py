@@ -8,8 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from veriloop.local.thread import count_threads
+from veriloop.local.process import count_threads
 from veriloop.pipeline.worker import open_pool
+
+FAULTS = """
+import resource, torch
+count = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(15):
+    torch.ones(20_000_000)
+before = count()
+for _ in range(5):
+    torch.ones(20_000_000)
+assert count() - before < 1_000, count() - before
+"""
+"""Makes and drops 80 MB again and again and counts the pages asked of the system."""
 
 PARENT = """
 import os, sys, time
@@ -44,6 +56,11 @@ def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
             return True
         time.sleep(0.1)
     return False
+
+
+def test_workers_keep_freed_memory():
+    with open_pool(1) as pool:
+        assert pool.submit(exec, FAULTS, {}).result() is None
 
 
 def test_workers_share_the_threads(monkeypatch: pytest.MonkeyPatch):

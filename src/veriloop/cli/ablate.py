@@ -1,5 +1,6 @@
 """`veriloop ablate`."""
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,14 +12,27 @@ from veriloop.cli.scope import Only
 from veriloop.core.extra import needs_extra
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Size:
+    """How much each seed gets."""
+
+    tasks: Annotated[int, Parameter(validator=Number(gte=20))] = 1200
+    """Tasks to practise on."""
+    demonstrations: Annotated[int, Parameter(validator=Number(gte=0))] = 0
+    """Dialogues of those tasks that the agent is fine-tuned on before; 0 for all."""
+    held_out: Annotated[int, Parameter(validator=Number(gte=10))] = 240
+    """Tasks over databases never trained on, on which the agents are compared."""
+
+
 def ablate_command(
     what: Literal["rl"],
     domain: str,
     *,
     out: Path,
     seeds: Annotated[int, Parameter(validator=Number(gte=1))] = 3,
-    tasks: Annotated[int | None, Parameter(validator=Number(gte=20))] = None,
     workers: Annotated[int, Parameter(validator=Number(gte=1))] = 2,
+    size: Size | None = None,
     only: Only | None = None,
 ) -> Result:
     """Measure what a part of the method is worth, with paired differences over held-out tasks.
@@ -34,15 +48,12 @@ def ablate_command(
         A folder for all of it; what is finished there is not done again.
     seeds
         Independent repetitions, tasks and models included.
-    tasks
-        Training tasks per seed.
     workers
         Steps at once, of any seeds, each in a process of its own.
     """
     with needs_extra("train"):
         from veriloop.pipeline.ablate import AblationConfig, ablate_rl
-    scope = (only or Only()).scope()
-    config = AblationConfig(scope=scope) if tasks is None else AblationConfig(scope=scope, tasks=tasks)
+    config = AblationConfig(**asdict(size or Size()), scope=(only or Only()).scope())
     with show_progress(f"ablating {what} on {domain}") as progress:
         result = ablate_rl(domain, seeds, out, config, workers=workers, progress=progress)
     return Result(result, _describe(result))

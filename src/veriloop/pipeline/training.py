@@ -31,12 +31,15 @@ T = TypeVar("T")
 def train_sft_on_run(
     run: Path, seat: Seat, model: str, out: Path, config: SftConfig, *, progress: Progress | None = None, limit: int = 0
 ) -> TrainResult:
-    """Fine-tune a seat on a run's good dialogues, at most `limit` of them (0: all); see `train_sft`."""
+    """Fine-tune a seat on a run's good dialogues; see `train_sft`.
+
+    limit: dialogues to train on at most, 0 for all. Those held out stay the same, so that losses can be compared.
+    """
     with open_run(run) as opened:
         domain = load_domain(opened.domain)
         found = [(found.item, Dialogue(found.task, found.trace)) for found in iter_dialogues(opened, good=True)]
-    train, held_out = split_items(found[: limit or None])
-    return train_sft(domain, seat, model, (train, held_out), out, config, progress)
+    train, held_out = split_items(found)
+    return train_sft(domain, seat, model, (train[: limit or None], held_out), out, config, progress)
 
 
 @dataclass(frozen=True, slots=True)

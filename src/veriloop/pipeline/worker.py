@@ -8,7 +8,7 @@ from multiprocessing import get_context, parent_process
 from veriloop.core.extra import needs_extra
 
 with needs_extra("train"):
-    from veriloop.local.thread import count_threads, set_threads
+    from veriloop.local.process import count_threads, keep_memory, set_threads
 
 
 def open_pool(workers: int) -> ProcessPoolExecutor:
@@ -24,6 +24,7 @@ def open_pool(workers: int) -> ProcessPoolExecutor:
 
 def _start(threads: int) -> None:
     set_threads(threads)
+    keep_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
