@@ -162,11 +162,14 @@ def test_nothing_to_train_on_is_refused(parcel: Domain, dialogues: list[Dialogue
 def test_reading_lessons_come_first_and_are_not_repeated(parcel: Domain, dialogues: list[Dialogue], tmp_path: Path):
     config = QUICK.model_copy(update={"patience": 0, "steps": 3, "pretrain": 2})
     out = tmp_path / "sft"
-    train_sft(parcel, "agent", "pico", (dialogues, []), out, config)
+    first = train_sft(parcel, "agent", "pico", (dialogues, []), out, config)
     lessons = out / "pretrained" / "model.safetensors"
     assert [line["step"] for line in read_lines(out / "pretrained")][-1] == 2
     before = lessons.stat().st_mtime_ns
-    train_sft(parcel, "agent", "pico", (dialogues, []), out, config)
+    tokens = read_lines(out / "pretrained")[-1]["num_input_tokens_seen"]
+    assert tokens > 0
+    again = train_sft(parcel, "agent", "pico", (dialogues, []), out, config)
+    assert first.metrics["pretrain_tokens"] == again.metrics["pretrain_tokens"] == tokens
     assert lessons.stat().st_mtime_ns == before
     assert lessons.read_bytes() != (out / "model.safetensors").read_bytes()
 

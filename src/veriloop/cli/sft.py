@@ -51,7 +51,7 @@ def sft_command(
     model
         nano (a small model from scratch), smollm2, or a Hugging Face folder.
     limit
-        Dialogues to use at most; 0 uses all.
+        Dialogues to train on at most; 0 for all. Those held out stay the same.
     """
     with needs_extra("train"):
         from veriloop.pipeline.training import SftConfig, train_sft_on_run

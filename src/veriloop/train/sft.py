@@ -18,6 +18,7 @@ from veriloop.core.message import Seat
 from veriloop.domains.domain import Domain
 from veriloop.local.model import LoadedModel, ModelSettings, load_model, save_model
 from veriloop.local.nano import SIZES
+from veriloop.store.file import read_json
 from veriloop.train.checkpoint import find_checkpoint
 from veriloop.train.data import Dialogue, Rows, TokenRow, make_rows, prepare_model, write_result
 from veriloop.train.metrics import MetricsFile, TrainResult
@@ -63,8 +64,7 @@ def train_sft(
     loaded = prepare_model(model, domain, seat, train, config.seed)
     rows = make_rows(loaded, domain, seat, train, length=config.length)
     watched = make_rows(loaded, domain, seat, held_out, length=config.length)
-    if str(model) in SIZES and config.pretrain:
-        _pretrain(loaded, rows, out, config)
+    read = _pretrain(loaded, rows, out, config) if str(model) in SIZES and config.pretrain else 0
     trainer = _make_trainer(loaded, rows, watched, out, config, progress)
     trainer.train(resume_from_checkpoint=find_checkpoint(out))
     settings = ModelSettings(seat=seat, aliases=loaded.settings.aliases, policy=loaded.settings.policy)
@@ -76,17 +76,17 @@ def train_sft(
         steps=trainer.state.global_step,
         tokens=int(trainer.state.num_input_tokens_seen),
         seconds=round(time.monotonic() - start, 1),
-        metrics=_summarise(trainer, rows, watched),
+        metrics={**_summarise(trainer, rows, watched), "pretrain_tokens": read},
     )
     write_result(out, result.model_dump(mode="json"))
     return result
 
 
-def _pretrain(loaded: LoadedModel, rows: Rows, out: Path, config: SftConfig) -> None:
+def _pretrain(loaded: LoadedModel, rows: Rows, out: Path, config: SftConfig) -> int:
     """Teach a model made from scratch to read: every token of the training dialogues counts, whoever wrote it.
 
-    A pretrained model knows how to copy from its context; this is where a fresh one learns it. Weights are kept in
-    `out/pretrained`, so a run that was killed does not repeat it.
+    Returns the number of tokens that took. A pretrained model knows how to copy from its context; this is where a fresh
+    one learns it. Weights are kept in `out/pretrained`, so a run that was killed does not repeat it.
     """
     kept = out / "pretrained"
     if not (kept / "model.safetensors").exists():
@@ -96,8 +96,10 @@ def _pretrain(loaded: LoadedModel, rows: Rows, out: Path, config: SftConfig) -> 
         trainer.train(resume_from_checkpoint=find_checkpoint(kept))
         for checkpoint in kept.glob("checkpoint-*"):
             shutil.rmtree(checkpoint)
+        write_result(kept, {"tokens": int(trainer.state.num_input_tokens_seen)})
         save_model(loaded, kept)
     loaded.model.load_state_dict(load_model(kept).model.state_dict())
+    return read_json(kept / "result.json")["tokens"]
 
 
 def _make_trainer(
