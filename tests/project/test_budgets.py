@@ -18,7 +18,9 @@ NAMES_NOT_USED = {"utils", "util", "helpers", "helper", "common", "manager", "mi
 BOUNDARIES = {
     "domains/registry.py",  # a domain file, or the entry point of another package
     "domains/tau2/retail.py",  # the package's tools, which refuse a call by raising anything
-    "pipeline/coverage.py",  # a domain's clauses, likewise
+    "domains/tool.py",  # a domain's tools, when they are called
+    "domains/clause.py",  # a domain's clauses, when they are asked
+    "pipeline/coverage.py",  # a domain's clauses, whose crash is the finding
     "pipeline/check_domain.py",  # a domain's tools, whose crash is the finding
 }
 
