@@ -116,6 +116,18 @@ def test_tool_that_breaks_is_named_with_its_line(session: Session):
     assert session.changes() == ()
 
 
+def test_tool_whose_result_is_no_json_is_named(session: Session):
+    class Odd(Desk):
+        @tool("read")
+        def list_codes(self) -> Any:
+            """List the codes."""
+            return {"codes": {"B1"}}
+
+    odd = ToolkitSession("s-0", Store({"boxes": {}}), Odd, collect_tools(Odd))
+    with pytest.raises(InputError, match="tool list_codes returned what is no JSON.*set.*return strings"):
+        call(odd, "list_codes")
+
+
 def test_write_reports_what_it_changed(session: Session):
     result = call(session, "open_box", code="B1")
     [change] = result.changes

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from veriloop.core.errors import InputError
+from veriloop.core.message import Sampled, Turn
+from veriloop.core.trace import StopReason, Trace
 from veriloop.engine.plan import Scope
 from veriloop.pipeline.ablate import ablate_rl, compare_arms, do_steps
-from veriloop.pipeline.lab import ARMS, NEEDS, AblationConfig, Lab
+from veriloop.pipeline.lab import ARMS, NEEDS, AblationConfig, Lab, count_own_tokens
 from veriloop.store.artefact import read_tasks
 from veriloop.train.grpo import RlConfig
 from veriloop.train.sft import SftConfig
@@ -76,7 +78,7 @@ def test_a_scope_that_offers_too_few_tasks_is_refused(tmp_path: Path):
     # No rule forbids a new phone number, so nobody can be refused one.
     scope = Scope(tools=("update_phone",), tiers=("refusal",))
     lab = Lab("parcel", 0, tmp_path, TINY.model_copy(update={"scope": scope}))
-    with pytest.raises(InputError, match="only 0 of 2 test tasks could be proved; give --only-tools"):
+    with pytest.raises(InputError, match="only 0 of 2 test tasks could be proved; take fewer --tasks"):
         lab.do("test-tasks")
     assert not lab.has_done("test-tasks")
 
@@ -93,11 +95,25 @@ def test_more_fine_tuning_trains_as_many_own_tokens_as_reinforcement_did(tmp_pat
     steps = tmp_path / "steps"
     steps.mkdir()
     (steps / "rl.json").write_text(json.dumps({"tokens": 9000}))
-    # 10 rows of 90 own tokens, 4 a step: 360 own tokens a step, however many tokens are read.
-    tuned = {"steps": 50, "tokens": 10**6, "metrics": {"rows": 10, "own_tokens": 900, "row_tokens": 5000}}
-    (steps / "sft.json").write_text(json.dumps(tuned))
-    config = Lab("parcel", 7, tmp_path, TINY).control_config()
-    assert (config.steps, config.patience, config.seed) == (25, 0, 7)
+    lab = Lab("parcel", 7, tmp_path, TINY)
+    # A pass over 10 rows takes 3 steps of at most 4 rows; two rows fill half of a step.
+    assert [lab.control_config(rows, 90 * rows).steps for rows in (10, 8, 2)] == [30, 25, 50]
+    config = lab.control_config(10, 900)
+    assert (config.patience, config.seed) == (0, 7)
+
+
+def test_only_what_the_agents_model_drew_counts_as_own_tokens():
+    drawn = Sampled(token_ids=(4, 5, 6), logprobs=(0.0, 0.0, 0.0))
+    turns = (
+        Turn(seat="agent", content="Hi!"),
+        Turn(seat="user", content="a", sampled=drawn),
+        Turn(seat="agent", content="b", sampled=drawn),
+        Turn(seat="agent", content="c", sampled=drawn),
+    )
+    trace = Trace(
+        domain="d", task_id="t", players={}, seed=0, turns=turns, changes=(), digest="", stop=StopReason.USER_STOP
+    )
+    assert count_own_tokens(trace) == 6
 
 
 def test_a_second_call_repeats_nothing(ablation: tuple[Path, dict[str, Any]]):

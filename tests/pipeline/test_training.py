@@ -85,3 +85,11 @@ def test_a_run_without_tasks_or_dialogues_is_refused(tmp_path: Path):
     with pytest.raises(InputError, match="no dialogues"):
         train_sft_on_run(tmp_path / "run", "agent", "pico", tmp_path / "sft", ONE)
     assert [file.name for file in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_run_whose_only_tasks_are_held_out_is_refused(
+    small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("veriloop.pipeline.training.iter_tasks", lambda run: [(0, "task"), (10, "task")])
+    with pytest.raises(InputError, match="no task besides every tenth"):
+        train_rl_on_run(small_run, "a", "b", tmp_path / "rl", RlConfig(steps=1))

@@ -1,6 +1,9 @@
 from pathlib import Path
 
-from veriloop.train.checkpoint import find_checkpoint
+import pytest
+
+from veriloop.train import checkpoint
+from veriloop.train.checkpoint import drop_checkpoints, find_checkpoint
 
 
 def make_checkpoint(out: Path, step: int, *files: str) -> Path:
@@ -27,3 +30,21 @@ def test_another_last_file_may_be_wanted(tmp_path: Path):
 
 def test_no_folder_has_no_checkpoint(tmp_path: Path):
     assert find_checkpoint(tmp_path / "none") is None
+
+
+def test_a_checkpoint_half_removed_is_not_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder = make_checkpoint(tmp_path, 10, "model.safetensors", "trainer_state.json")
+    remove = checkpoint.shutil.rmtree
+
+    def kill(path: Path) -> None:
+        (path / "model.safetensors").unlink()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint.shutil, "rmtree", kill)
+    with pytest.raises(KeyboardInterrupt):
+        drop_checkpoints(tmp_path)
+    monkeypatch.setattr(checkpoint.shutil, "rmtree", remove)
+    assert folder.exists() and find_checkpoint(tmp_path) is None
+    make_checkpoint(tmp_path, 20, "trainer_state.json")
+    drop_checkpoints(tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -100,6 +100,7 @@ def test_two_steps_change_the_weights_and_leave_a_folder(run: Run, agent_folder:
     result = run(out, config, progress=lambda done, steps: seen.append((done, steps)))
     assert seen == [(1, 2), (2, 2)]
     assert result.steps == 2 and result.tokens > 0 and result.metrics["skipped_steps"] == 0
+    assert result.metrics["best_step"] is None and result.metrics["best_pass_1"] is None
     assert json.loads((out / "result.json").read_text()) == result.model_dump(mode="json")
     before, after = load_file(agent_folder / "model.safetensors"), load_file(out / "model.safetensors")
     assert any(not before[name].equal(after[name]) for name in before)

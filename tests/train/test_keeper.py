@@ -53,3 +53,13 @@ def test_without_validation_the_last_weights_stay(agent_folder: Path, tmp_path: 
     make_keeper(tmp_path, last).finish()
     wanted = last.model.state_dict()
     assert all(wanted[name].equal(value) for name, value in load_model(tmp_path).model.state_dict().items())
+
+
+def test_without_validation_tasks_nothing_is_validated(agent_folder: Path, tmp_path: Path):
+    keeper = make_keeper(tmp_path, load_model(agent_folder))
+    keeper._rollout.metrics, keeper._rollout.empty = {}, False
+    start = SimpleNamespace(global_step=0, max_steps=1)
+    keeper.on_train_begin(None, start, None)
+    keeper.on_step_end(None, SimpleNamespace(global_step=1, max_steps=1), None)
+    assert (keeper.best, keeper.best_step) == (None, None)
+    assert not (tmp_path / "best").exists()

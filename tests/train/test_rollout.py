@@ -169,7 +169,7 @@ def test_an_agent_with_a_full_context_keeps_what_it_sampled(parcel: Domain, task
     arena, player = make_arena(parcel, tasks, agent, context=90, turns=40, user=Talker(Message(content="and then?")))
     group = arena.sample([tasks[0].id], 2, seed=0)[0]
     for trajectory in group.trajectories:
-        assert "too_long" in (trajectory.trace.error or "")
+        assert trajectory.trace.stop is StopReason.TOO_LONG and "too_long" in (trajectory.trace.error or "")
         fed = player.fed[f"{group.task}/{trajectory.trace.seed}"]
         assert trajectory.prompt + trajectory.completion == fed[-1][0] + fed[-1][1].ids
         assert sum(trajectory.mask) == sum(len(reply.ids) for _, reply in fed)

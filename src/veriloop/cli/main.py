@@ -76,7 +76,7 @@ def run(arguments: Sequence[str]) -> int:
         write_error(str(error))
         return error.exit_code
     except KeyboardInterrupt:
-        write_error("interrupted; what was finished is stored, continue with --resume")
+        write_error("interrupted; what was finished is stored, run it again to go on (synth and demo: with --resume)")
         return INTERRUPTED
 
 

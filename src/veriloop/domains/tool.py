@@ -137,9 +137,17 @@ def _runner(name: str, arguments: type[BaseModel]) -> Callable[[Any, dict[str, A
             raise
         except Exception as error:  # the boundary to a domain's own code
             raise blame_code(error, f"tool {name}, called with {given!r},") from error
-        return dump_result(found)
+        return _dump(name, found)
 
     return run
+
+
+def _dump(name: str, found: Any) -> str:
+    try:
+        return dump_result(found)
+    except (TypeError, ValueError) as error:
+        fix = "return strings, numbers, booleans, None, lists, dicts or rows"
+        raise InputError(f"tool {name} returned what is no JSON: {error}; {fix}") from error
 
 
 def _explain(error: ValidationError) -> str:

@@ -1,5 +1,6 @@
 """One seed of `ablate rl`: its folder, the steps done in it and what each of them needs."""
 
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from veriloop.check.sandbox import judge
 from veriloop.core.base import Frozen, derive_seed
 from veriloop.core.errors import InputError
 from veriloop.core.extra import needs_extra
+from veriloop.core.trace import Trace
 from veriloop.domains.registry import load_domain
 from veriloop.engine.plan import Scope
 from veriloop.engine.synthesize import SynthConfig
@@ -34,15 +36,18 @@ with needs_extra("train"):
 ARMS = ("sft", "rl", "sft-continued", "own-successes")
 NEEDS: dict[str, tuple[str, ...]] = {
     "train-tasks": (),
+    "test-tasks": (),
     "sft": ("train-tasks",),
     "user": ("train-tasks",),
     "rl": ("sft", "user"),
-    "test-tasks": (),
     "sft-continued": ("rl",),
     "own-successes": ("rl",),
     **{f"eval-{arm}": (arm, "user", "test-tasks") for arm in ARMS},
 }
-"""The steps, those that others wait for longest first, and the steps that each builds on."""
+"""The steps, those that others wait for longest first, and the steps that each builds on.
+
+Tasks come before all training: a scope that offers too few of them is found out in the first minutes.
+"""
 
 
 class AblationConfig(Frozen):
@@ -104,8 +109,8 @@ class Lab:
         out = self.out / split
         made = run_synthesis(self.name, out, config, resume=(out / "run.toml").exists())
         if made.proved < count:
-            found = f"only {made.proved} of {count} {split} tasks could be proved"
-            raise InputError(f"{found}; give --only-tools or --only-tiers more room")
+            ways = "fewer --tasks and --held-out, or more room in --only-tools and --only-tiers"
+            raise InputError(f"only {made.proved} of {count} {split} tasks could be proved; take {ways}")
         return _dump(made)
 
     def _tune_user(self) -> dict[str, Any]:
@@ -122,7 +127,9 @@ class Lab:
         return _dump(train_rl_on_run(self.out / "train", agent, user, self.models / "rl", config))
 
     def _continue_sft(self) -> dict[str, Any]:
-        return self._tune_on_demonstrations(str(self.models / "sft"), "sft-continued", self.control_config())
+        trained = self.read("sft")["metrics"]
+        config = self.control_config(trained["rows"], trained["own_tokens"])
+        return self._tune_on_demonstrations(str(self.models / "sft"), "sft-continued", config)
 
     def _tune_on_demonstrations(self, model: str, arm: str, config: SftConfig) -> dict[str, Any]:
         run, limit = self.out / "train", self.config.demonstrations
@@ -137,15 +144,16 @@ class Lab:
             result = TrainResult(out=str(out), steps=0, tokens=0, seconds=0.0, metrics={"rows": 0})
             write_result(out, result.model_dump(mode="json"))
             return _dump(result)
-        return _dump(train_sft(domain, "agent", self.models / "sft", (dialogues, []), out, self.control_config()))
+        config = self.control_config(len(dialogues), sum(count_own_tokens(found.trace) for found in dialogues))
+        return _dump(train_sft(domain, "agent", self.models / "sft", (dialogues, []), out, config))
 
-    def control_config(self) -> SftConfig:
+    def control_config(self, rows: int, own_tokens: int) -> SftConfig:
         """Return fine-tuning for as many steps as make GRPO's number of trained tokens, without early stopping.
 
-        GRPO counts the agent's own tokens, so the same are counted here: those with a label, not all that are read.
+        rows, own_tokens: of what is trained on. GRPO counts the agent's own tokens, so the same are counted here: those
+        with a label, not all that are read. The last step of a pass over the rows may hold fewer of them.
         """
-        metrics = self.read("sft")["metrics"]
-        per_step = self.config.sft.batch * metrics["own_tokens"] / metrics["rows"]
+        per_step = own_tokens / math.ceil(rows / self.config.sft.batch)
         return self.config.sft.model_copy(
             update={
                 "steps": max(1, round(self.read("rl")["tokens"] / per_step)),
@@ -179,6 +187,11 @@ class Lab:
 
     def _limits(self) -> Limits:
         return Limits(turns=self.config.rl.turns)
+
+
+def count_own_tokens(trace: Trace) -> int:
+    """Return how many tokens of a dialogue the agent's model drew."""
+    return sum(len(turn.sampled.token_ids) for turn in trace.turns if turn.seat == "agent" and turn.sampled)
 
 
 def _dump(result: Any) -> dict[str, Any]:

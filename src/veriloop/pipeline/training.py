@@ -74,9 +74,11 @@ def train_rl_on_run(
     with open_run(run) as opened:
         domain = load_domain(opened.domain)
         tasks = list(iter_tasks(opened))
-    if not tasks:
-        raise InputError(f"run {str(run)!r} holds no task; make some with `veriloop synth`")
     train, held_out = split_items(tasks)
+    if not train:
+        raise InputError(
+            f"run {str(run)!r} holds no task besides every tenth, which is held out; make more with `veriloop synth`"
+        )
     return train_rl(
         domain, (train, held_out[:VALIDATION_TASKS]), (agent, user), out, config, score=judge, progress=progress
     )

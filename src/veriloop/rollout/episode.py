@@ -103,7 +103,8 @@ class Episode:
     def _find_stop(self, seat: Seat, message: Message) -> StopReason | None:
         if message.malformed:
             self._error = f"{seat}: {message.malformed}"
-            return StopReason.MALFORMED
+            full = message.malformed.startswith(StopReason.TOO_LONG.value)
+            return StopReason.TOO_LONG if full else StopReason.MALFORMED
         if seat == "user" and not message.tool_calls:
             for token, reason in STOP_TOKENS.items():
                 if token in message.content:

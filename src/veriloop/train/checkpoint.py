@@ -1,12 +1,15 @@
-"""Where a training run that was killed goes on."""
+"""Where a training run that was killed goes on, and what is dropped when it has ended."""
 
 import shutil
 from pathlib import Path
 
 from transformers.trainer_utils import get_last_checkpoint
 
+LAST_FILE = "trainer_state.json"
+"""What the trainer writes last into a checkpoint."""
 
-def find_checkpoint(out: Path, last_file: str = "trainer_state.json") -> str | None:
+
+def find_checkpoint(out: Path, last_file: str = LAST_FILE) -> str | None:
     """Return the newest complete checkpoint of a folder, None when there is none.
 
     last_file: what is written last; a checkpoint without it was cut off by the kill and is removed.
@@ -17,3 +20,10 @@ def find_checkpoint(out: Path, last_file: str = "trainer_state.json") -> str | N
         if not (checkpoint / last_file).exists():
             shutil.rmtree(checkpoint)
     return get_last_checkpoint(str(out))
+
+
+def drop_checkpoints(out: Path, last_file: str = LAST_FILE) -> None:
+    """Remove a folder's checkpoints; one that a kill leaves half removed no longer counts as complete."""
+    for checkpoint in out.glob("checkpoint-*"):
+        (checkpoint / last_file).unlink(missing_ok=True)
+        shutil.rmtree(checkpoint)

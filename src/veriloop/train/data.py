@@ -16,6 +16,7 @@ from veriloop.local.model import LoadedModel, ModelSettings, load_model
 from veriloop.local.nano import SIZES, make_nano
 from veriloop.local.render import Renderer
 from veriloop.local.tokenizer import train_tokenizer
+from veriloop.store.file import write_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,5 +112,5 @@ def _texts(domain: Domain, seat: Seat, dialogues: Iterable[Dialogue]) -> Iterato
 
 
 def write_result(out: Path, result: dict[str, Any]) -> None:
-    """Write a model folder's result.json."""
-    (out / "result.json").write_text(json.dumps(result, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    """Write a model folder's result.json, the sign that training has ended."""
+    write_json(out / "result.json", result)

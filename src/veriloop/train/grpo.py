@@ -19,7 +19,7 @@ from veriloop.domains.task import Task
 from veriloop.local.model import LoadedModel, load_model, save_model
 from veriloop.local.player import LocalPlayer, Sampling
 from veriloop.rollout.episode import Limits
-from veriloop.train.checkpoint import find_checkpoint
+from veriloop.train.checkpoint import drop_checkpoints, find_checkpoint
 from veriloop.train.curriculum import TaskOrder
 from veriloop.train.data import write_result
 from veriloop.train.metrics import MetricsFile, TrainResult
@@ -126,7 +126,9 @@ class _Keeper(TrainerCallback):
     ) -> None:
         self._out, self._loaded, self._rollout, self._config = out, loaded, rollout, config
         self._validation = validation
-        self.best, self.best_step = -1.0, 0
+        self._every = config.validate_every if validation else 0
+        self.best: float | None = None
+        self.best_step: int | None = None
         self.tokens, self.skipped = 0, 0
         self.write: Callable[[int, dict[str, Any]], None] = lambda _step, _numbers: None
 
@@ -139,7 +141,7 @@ class _Keeper(TrainerCallback):
             self.tokens, self.skipped = kept["tokens"], kept["skipped"]
             self._rollout.order.restore(kept["order"])
             self._rollout.steps = kept["steps"]
-        elif self._config.validate_every:
+        elif self._every:
             self._validate(0)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -148,8 +150,7 @@ class _Keeper(TrainerCallback):
         self.tokens += int(metrics.get("agent_tokens", 0))
         self.skipped += self._rollout.empty
         self.write(state.global_step, metrics)
-        every = self._config.validate_every
-        if every and (state.global_step % every == 0 or state.global_step == state.max_steps):
+        if self._every and (state.global_step % self._every == 0 or state.global_step == state.max_steps):
             self._validate(state.global_step)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -167,8 +168,7 @@ class _Keeper(TrainerCallback):
             shutil.copytree(best, self._out, dirs_exist_ok=True)
         else:
             save_model(self._loaded, self._out)
-        for checkpoint in self._out.glob("checkpoint-*"):
-            shutil.rmtree(checkpoint)
+        drop_checkpoints(self._out, STATE)
         shutil.rmtree(best, ignore_errors=True)
 
     def _validate(self, step: int) -> None:
@@ -177,7 +177,7 @@ class _Keeper(TrainerCallback):
         means = [group.mean for group in groups if group.mean is not None]
         rate = sum(means) / len(means) if means else 0.0
         self.write(step, {"validation_pass_1": rate})
-        if rate > self.best:
+        if self.best is None or rate > self.best:
             self.best, self.best_step = rate, step
             save_model(self._loaded, self._out / "best")
 

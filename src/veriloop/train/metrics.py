@@ -7,6 +7,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from veriloop.core.base import Frozen
+from veriloop.store.file import write_lines
 
 
 class TrainResult(Frozen):
@@ -28,9 +29,11 @@ class MetricsFile(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Keep the lines of the steps that a checkpoint stands for, drop the later ones."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        lines = self._path.read_text(encoding="utf-8").splitlines() if self._path.exists() else []
-        kept = [line for line in lines if json.loads(line)["step"] <= state.global_step and state.global_step]
-        self._path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True) if self._path.exists() else []
+        # A line without its end was cut by the kill.
+        whole = [line.rstrip("\n") for line in lines if line.endswith("\n")]
+        kept = [line for line in whole if json.loads(line)["step"] <= state.global_step] if state.global_step else []
+        write_lines(self._path, kept)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         """Write one line of numbers."""

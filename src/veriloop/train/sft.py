@@ -1,6 +1,5 @@
 """Supervised fine-tuning of one seat on TRL's SFTTrainer, stopped at the minimum of the held-out loss."""
 
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from veriloop.domains.domain import Domain
 from veriloop.local.model import LoadedModel, ModelSettings, load_model, save_model
 from veriloop.local.nano import SIZES
 from veriloop.store.file import read_json
-from veriloop.train.checkpoint import find_checkpoint
+from veriloop.train.checkpoint import drop_checkpoints, find_checkpoint
 from veriloop.train.data import Dialogue, Rows, TokenRow, make_rows, prepare_model, write_result
 from veriloop.train.metrics import MetricsFile, TrainResult
 
@@ -69,8 +68,7 @@ def train_sft(
     trainer.train(resume_from_checkpoint=find_checkpoint(out))
     settings = ModelSettings(seat=seat, aliases=loaded.settings.aliases, policy=loaded.settings.policy)
     save_model(LoadedModel(trainer.model, loaded.tokenizer, settings), out)
-    for checkpoint in out.glob("checkpoint-*"):
-        shutil.rmtree(checkpoint)
+    drop_checkpoints(out)
     result = TrainResult(
         out=str(out),
         steps=trainer.state.global_step,
@@ -89,15 +87,14 @@ def _pretrain(loaded: LoadedModel, rows: Rows, out: Path, config: SftConfig) -> 
     one learns it. Weights are kept in `out/pretrained`, so a run that was killed does not repeat it.
     """
     kept = out / "pretrained"
-    if not (kept / "model.safetensors").exists():
+    if not (kept / "result.json").exists():
         everything = Rows([TokenRow(row.input_ids, row.input_ids) for row in rows.rows], rows.dropped)
         short = config.model_copy(update={"steps": config.pretrain, "patience": 0, "schedule": "constant_with_warmup"})
         trainer = _make_trainer(loaded, everything, everything, kept, short, None)
         trainer.train(resume_from_checkpoint=find_checkpoint(kept))
-        for checkpoint in kept.glob("checkpoint-*"):
-            shutil.rmtree(checkpoint)
-        write_result(kept, {"tokens": int(trainer.state.num_input_tokens_seen)})
         save_model(loaded, kept)
+        write_result(kept, {"tokens": int(trainer.state.num_input_tokens_seen)})
+        drop_checkpoints(kept)
     loaded.model.load_state_dict(load_model(kept).model.state_dict())
     return read_json(kept / "result.json")["tokens"]
 
