@@ -22,8 +22,8 @@ def count_threads() -> int:
 def keep_memory() -> None:
     """Keep freed memory for the next tensor instead of giving it back, where the C library can.
 
-    The caches of a batch of dialogues are copied many times over. Fresh pages from the system for each copy took a
-    fifth of the time of sampling and of training on a CPU.
+    The caches of a batch of dialogues are copied many times over. Fresh pages from the system for each copy took up
+    to a fifth of the time of sampling and of training on a CPU.
     """
     tune = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if tune:
