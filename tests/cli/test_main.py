@@ -14,6 +14,7 @@ from veriloop.cli.main import COMMANDS, run
 from veriloop.cli.output import Result, align_table, show_progress, write_error
 from veriloop.core.errors import BudgetError, GateError, InputError, PlayerError, VeriloopError
 from veriloop.domains.task import Task
+from veriloop.store.artefact import read_tasks
 from veriloop.store.manifest import find_differences, hash_files
 
 SAME = ("synth", "parcel", "-n", "12", "--seed", "3", "--rounds", "0", "--no-evolve", "--json", "--out")
@@ -55,6 +56,13 @@ def test_synth_export_eval_report(capsys: pytest.CaptureFixture[str], tmp_path: 
 
     page = Path(call(capsys, "report", out)["path"])
     assert page.name == "report.html" and "noop" in page.read_text()
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_synth_takes_databases_of_a_split(capsys: pytest.CaptureFixture[str], tmp_path: Path, split: str):
+    out = tmp_path / "run"
+    call(capsys, "synth", "parcel", "-n", 3, "--split", split, "--seed", 4, "--rounds", 0, "--out", out)
+    assert {task.initial.database.partition("-")[0] for task in read_tasks(out)} == {split}
 
 
 def test_text_for_people(capsys: pytest.CaptureFixture[str], small_run: Path, tmp_path: Path):

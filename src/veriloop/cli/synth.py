@@ -1,8 +1,8 @@
 """`veriloop synth`."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -28,12 +28,23 @@ class Evolution:
     """Rewrite plans from the pilot's failures; `--no-evolve` keeps them as written."""
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Draw:
+    """Which databases tasks are about, and the seed they are drawn by."""
+
+    seed: int = 0
+    """Equal seeds give equal runs."""
+    split: Literal["train", "test"] = "train"
+    """test: databases that no training task uses, to measure on."""
+
+
 def synth_command(
     domain: str,
     *,
     n: Annotated[int, Parameter(name=["-n", "--tasks"], validator=Number(gte=1))],
     out: Path,
-    seed: int = 0,
+    draw: Draw | None = None,
     evolution: Evolution | None = None,
     only: Only | None = None,
     resume: Annotated[bool, Parameter(negative="")] = False,
@@ -48,16 +59,11 @@ def synth_command(
         Proved tasks wanted.
     out
         The run directory to make.
-    seed
-        Equal seeds give equal runs.
     resume
         Continue the run in `--out` where it was stopped.
     """
-    chosen = evolution or Evolution()
-    config = SynthConfig(
-        n=n, seed=seed, plans=chosen.plans, rounds=chosen.rounds, verify=chosen.verify, evolve=chosen.evolve,
-        scope=(only or Only()).scope(),
-    )  # fmt: skip
+    chosen = {**asdict(draw or Draw()), **asdict(evolution or Evolution())}
+    config = SynthConfig(n=n, scope=(only or Only()).scope(), **chosen)
     with show_progress(f"proving tasks of {domain}") as progress:
         result = run_synthesis(domain, out, config, resume=resume, progress=progress)
     return Result(result.model_dump(mode="json"), _describe(result), 0 if result.proved >= n else 1)

@@ -37,7 +37,7 @@ class DemoConfig(Frozen):
     model: str = "nano"
     user: SftConfig = SftConfig(steps=180, pretrain=100, batch=12, learning_rate=3e-3, eval_every=60)
     sft: SftConfig = SftConfig(steps=240, pretrain=100, batch=12, learning_rate=3e-3, eval_every=80)
-    rl: RlConfig = RlConfig(steps=6, cap=10, learning_rate=8e-4, kl=0.3, validate_every=0)
+    rl: RlConfig = RlConfig(steps=6, cap=10, learning_rate=2e-4, kl=0.3, validate_every=0)
 
 
 QUICK = DemoConfig(
