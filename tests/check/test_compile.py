@@ -19,7 +19,7 @@ def pick(tasks, tier):
 
 @pytest.fixture(scope="module")
 def many(parcel):
-    from veriloop.engine.plan import write_plans
+    from veriloop.engine.planner import write_plans
     from veriloop.engine.synthesis import Order, synthesise
 
     pairs = write_plans(parcel)

@@ -1,6 +1,7 @@
 import pytest
 
-from veriloop.engine.plan import Workflow, write_plans
+from veriloop.engine.plan import Workflow
+from veriloop.engine.planner import write_plans
 from veriloop.engine.stream import Bench, Item, make_item
 from veriloop.engine.synthesis import Order
 from veriloop.pipeline.synthesis import make_bench

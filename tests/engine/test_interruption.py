@@ -9,7 +9,7 @@ from veriloop.pipeline.synthesis import make_bench
 from veriloop.store.ledger import Ledger
 
 CONFIG = SynthConfig(n=5, seed=17, pilot=2)
-STAGES = ("synth", "accepted", "proof", "rollout:", "verdict:", "drafts", "pilot:0", "pilot:1")
+STAGES = ("synth", "accepted", "proof", "rollout:", "verdict:", "drafts", "pilot:", "held:", "archive:")
 
 
 class PulledError(VeriloopError):

@@ -2,11 +2,12 @@
 
 import pytest
 
+from servers.library import load_library
 from veriloop.domains.domain import Domain
 from veriloop.domains.parcel import load_parcel
 from veriloop.domains.task import Task
 from veriloop.domains.tau2.retail import load_retail
-from veriloop.engine.plan import write_plans
+from veriloop.engine.planner import write_plans
 from veriloop.engine.synthesis import Order, synthesise
 
 
@@ -47,9 +48,27 @@ def test_only_implied_arguments_are_left_out() -> None:
             assert all(sources[name].implied for name in missing)
 
 
-@pytest.mark.parametrize("task", make(load_parcel(), 12), ids=lambda task: task.id)
+@pytest.mark.parametrize("task", make(load_library(), 12), ids=lambda task: task.id)
 def test_a_domain_that_declares_nothing_implied_tells_everything(task: Task) -> None:
-    sources = load_parcel().tools
+    sources = load_library().tools
     for request, wanted in zip(task.user.requests, task.wanted, strict=True):
-        told = [name for name in wanted.arguments if sources[wanted.name].sources[name].told]
+        known = [fact.value for fact in task.user.identity]
+        told = [
+            name
+            for name, value in wanted.arguments.items()
+            if sources[wanted.name].sources[name].told and value not in known
+        ]
         assert [fact.argument for fact in request.facts] == told
+
+
+def test_a_parcel_is_left_out_where_there_is_only_one_unless_the_user_acts_on_it() -> None:
+    parcel, untold, steps = load_parcel(), 0, 0
+    for task in make(parcel, 90):
+        own = [value for step in task.gold if step.seat == "user" for value in step.call.arguments.values()]
+        for request, wanted in zip(task.user.requests, task.wanted, strict=True):
+            tracking = wanted.arguments.get("tracking")
+            if tracking and not any(fact.argument == "tracking" for fact in request.facts):
+                untold += 1
+                assert tracking not in own
+            steps += tracking in own
+    assert untold and steps

@@ -2,10 +2,15 @@
 
 import pytest
 
-import veriloop.engine.synthesize as module
+import veriloop.engine.round as module
+import veriloop.engine.synthesize as scale_up
 from veriloop.engine.anchor import build_anchors, find_misjudged
-from veriloop.engine.plan import RUBRIC, EvaluationPlan, PlanPair, write_plans
-from veriloop.engine.reflection import Candidate
+from veriloop.engine.evolution import Candidate, scale
+from veriloop.engine.fitness import Rise
+from veriloop.engine.plan import RUBRIC, EvaluationPlan, PlanPair
+from veriloop.engine.planner import write_plans
+from veriloop.engine.search import SEARCHES
+from veriloop.engine.stream import Item
 from veriloop.engine.synthesize import SynthConfig, synthesize
 from veriloop.store.ledger import Ledger
 
@@ -20,32 +25,41 @@ def without(pair: PlanPair, *rules: str) -> PlanPair:
 class TestAnchors:
     def test_every_kind_of_bad_dialogue_is_there(self, bench, pilot):
         names = {anchor.name for anchor in build_anchors(bench, pilot).dialogues}
-        assert names == {"demonstration", "noop", "transfer", "mute_user", "unconfirmed"}
+        bad = {"noop", "transfer", "mute_user", "unconfirmed", "untold", "made_up", "early_stop"}
+        assert names == {"demonstration", *bad}
 
-    def test_a_dialogue_without_the_yes_differs_in_the_yes_alone(self, bench, pilot):
+    def test_a_spoilt_dialogue_differs_in_words_of_one_seat_alone(self, bench, pilot):
         suite = build_anchors(bench, pilot)
         good = {anchor.task.id: anchor.trace for anchor in suite.dialogues if anchor.good}
+        seats = {"mute_user": "user", "unconfirmed": "user", "untold": "user", "made_up": "user", "early_stop": "agent"}
         for anchor in suite.dialogues:
-            if anchor.name == "unconfirmed":
+            if anchor.name in seats:
                 pairs = zip(good[anchor.task.id].turns, anchor.trace.turns, strict=True)
                 changed = [(before, after) for before, after in pairs if before != after]
                 assert changed
-                assert all(before.seat == "user" and after.content == "..." for before, after in changed)
-                assert all(before.content.lower().startswith("yes") for before, _ in changed)
+                assert {before.seat for before, _ in changed} == {seats[anchor.name]}
+                assert all(before.tool_calls == after.tool_calls for before, after in changed)
+                if anchor.name == "unconfirmed":
+                    assert all(before.content.lower().startswith("yes") for before, _ in changed)
 
     @pytest.mark.parametrize(
         ("rules", "names"),
         [
             (("clauses_kept",), {"unconfirmed"}),
-            (("clauses_kept", "goal_told"), {"unconfirmed", "mute_user"}),
-            (("goal_told",), set()),
-            (("nothing_contradicted",), set()),
+            (("goal_told",), {"untold"}),
+            (("nothing_contradicted",), {"made_up"}),
+            (("no_early_stop",), {"early_stop"}),
         ],
     )
     def test_a_rubric_is_found_out_by_what_it_lost(self, parcel, bench, pilot, rules, names):
         suite = build_anchors(bench, pilot)
         wrong = find_misjudged(bench, suite, [without(pair, *rules) for pair in write_plans(parcel)])
-        assert {line.split(": ")[1].split(" of ")[0] for line in wrong} == names
+        assert {line.split(": ")[1].split(" of ")[0] for line in wrong} >= names
+
+    def test_the_plans_as_written_misjudge_nothing(self, parcel, bench, pilot):
+        suite = build_anchors(bench, pilot)
+        assert {anchor.good for anchor in suite.dialogues} == {True, False}
+        assert find_misjudged(bench, suite, write_plans(parcel)) == []
 
     def test_bad_tasks_are_those_that_prove_nothing(self, bench, pilot):
         suite = build_anchors(bench, pilot)
@@ -74,79 +88,113 @@ def run(bench, tmp_path, config=CONFIG):
 
 class TestRounds:
     def test_a_rubric_that_loses_a_rule_is_rolled_back(self, bench, tmp_path, monkeypatch):
-        def careless(_domain, pairs, workflow, _items):
-            lax = tuple(without(pair, "clauses_kept") for pair in pairs)
-            return Candidate(pairs=lax, workflow=workflow, reasons=("judging is too strict",))
+        def careless(evidence):
+            lax = tuple(without(pair, "clauses_kept") for pair in evidence.pairs)
+            return Candidate(pairs=lax, workflow=evidence.workflow, reasons=("judging is too strict",))
 
-        monkeypatch.setattr(module, "reflect", careless)
+        monkeypatch.setitem(SEARCHES, "native", careless)
         result, plans, used = run(bench, tmp_path)
-        assert [record["accepted"] for record in result.rounds] == [True, False]
-        assert "misjudges" in result.rounds[1]["reason"]
+        assert [record.accepted for record in result.rounds] == [True, False]
+        assert "plan-0 is no longer judged by clauses_kept" in result.rounds[1].reason
         assert all(pair["version"] == 0 and len(pair["evaluation"]["rubric"]) == len(RUBRIC) for pair in plans["pairs"])
         assert all(plan.endswith("@0") for plan in used)
 
     def test_a_better_candidate_is_accepted_and_used(self, bench, tmp_path, monkeypatch):
-        def better(_domain, pairs, workflow, _items):
-            raised = tuple(pair.model_copy(update={"version": pair.version + 1}) for pair in pairs)
-            return Candidate(pairs=raised, workflow=workflow.model_copy(update={"attempts": 9}), reasons=("more",))
+        def better(evidence):
+            return raise_versions(evidence, workflow=evidence.workflow.model_copy(update={"attempts": 9}))
 
-        figures = iter((0.2, 0.6))
-        true = module.measure_fitness
-
-        def rising(*arguments):
-            return true(*arguments).model_copy(update={"value": next(figures), "noise": 0.0})
-
-        monkeypatch.setattr(module, "reflect", better)
-        monkeypatch.setattr(module, "measure_fitness", rising)
+        monkeypatch.setitem(SEARCHES, "native", better)
+        fake_figures(monkeypatch, 0.2, 0.15, 0.6, 0.55)
         result, plans, used = run(bench, tmp_path)
-        assert result.rounds[1]["accepted"]
-        assert result.rounds[1]["changes"] == ["more"]
-        assert (result.rounds[1]["fitness"], result.rounds[1]["fitness_candidate"]) == (0.2, 0.6)
+        first, second = result.rounds
+        assert second.accepted
+        assert second.changes == ("more",)
+        assert (second.fitness, second.fitness_candidate) == (0.2, 0.6)
+        assert (first.fitness_held_out, second.fitness_held_out) == (0.15, 0.55)
         assert plans["workflow"]["attempts"] == 9
         assert all(plan.endswith("@1") for plan in used)
 
     def test_a_later_round_starts_from_what_was_accepted(self, bench, tmp_path, monkeypatch):
         seen = []
 
-        def raising(_domain, pairs, workflow, _items):
-            seen.append([pair.version for pair in pairs])
-            raised = tuple(pair.model_copy(update={"version": pair.version + 1}) for pair in pairs)
-            return Candidate(pairs=raised, workflow=workflow, reasons=("more",))
+        def raising(evidence):
+            seen.append(([pair.version for pair in evidence.pairs], evidence.rollbacks))
+            return raise_versions(evidence)
 
-        figures = iter((0.1, 0.5, 0.4, 0.9))
-        true = module.measure_fitness
-        monkeypatch.setattr(module, "reflect", raising)
-        monkeypatch.setattr(
-            module,
-            "measure_fitness",
-            lambda *a: true(*a).model_copy(update={"value": next(figures), "noise": 0.0}),
-        )
-        result, plans, _ = run(bench, tmp_path, CONFIG.model_copy(update={"rounds": 3}))
-        assert [record["accepted"] for record in result.rounds] == [True, True, False, True]
-        assert seen == [[0, 0], [1, 1], [1, 1]]
+        monkeypatch.setitem(SEARCHES, "native", raising)
+        # Pilot and held-out pilot of round 0, then of each round the pilot and, when accepted, the held-out one.
+        fake_figures(monkeypatch, 0.1, 0.1, 0.5, 0.5, 0.4, 0.3, 0.9, 0.9)
+        result, plans, _ = run(bench, tmp_path, CONFIG.model_copy(update={"rounds": 4}))
+        assert [record.accepted for record in result.rounds] == [True, True, False, False, True]
+        assert [record.fitness_held_out for record in result.rounds] == [0.1, 0.5, None, None, 0.9]
+        assert seen == [([0, 0], 0), ([1, 1], 0), ([1, 1], 1), ([1, 1], 2)]
         assert [pair["version"] for pair in plans["pairs"]] == [2, 2]
 
     def test_without_a_reason_there_is_no_second_pilot(self, bench, tmp_path, monkeypatch):
-        def content(_domain, pairs, workflow, _items):
-            return Candidate(pairs=pairs, workflow=workflow, reasons=())
+        def content(evidence):
+            return Candidate(pairs=evidence.pairs, workflow=evidence.workflow, reasons=())
 
-        monkeypatch.setattr(module, "reflect", content)
+        monkeypatch.setitem(SEARCHES, "native", content)
         with Ledger(tmp_path / "ledger.sqlite") as ledger:
             result = synthesize(ledger, bench, CONFIG.model_copy(update={"rounds": 2}))
             assert ledger.count("pilot:1") == 0
         assert len(result.rounds) == 2
-        assert not result.rounds[1]["accepted"]
-        assert "no reason" in result.rounds[1]["reason"]
+        assert not result.rounds[1].accepted
+        assert "no reason" in result.rounds[1].reason
 
     def test_every_record_keeps_figures_reasons_and_hashes(self, bench, tmp_path):
         result, plans, _ = run(bench, tmp_path)
+        assert result.rounds[0].fitness_held_out is not None
         for record in result.rounds:
-            assert set(record["parts"]) == {"value", "verified_yield", "diversity", "in_band", "cost", "noise"}
-            assert set(record["plans"]) == {pair["id"] for pair in plans["pairs"]}
-        assert result.rounds[-1]["changes"]
+            assert set(record.parts.facets) == {"tools", "tiers", "personas", "clauses", "user_tools"}
+            assert set(record.plans) == {pair["id"] for pair in plans["pairs"]}
+        assert result.rounds[-1].changes
+        assert result.rounds[-1].noise is not None
         pairs = [PlanPair.model_validate(pair) for pair in plans["pairs"]]
-        last = next(record for record in reversed(result.rounds) if record["accepted"])
-        assert {pair.id: pair.hash for pair in pairs} == {k: v["hash"] for k, v in last["plans"].items()}
+        last = next(record for record in reversed(result.rounds) if record.accepted)
+        assert {pair.id: pair.hash for pair in pairs} == {name: plan["hash"] for name, plan in last.plans.items()}
+
+    def test_the_archive_keeps_what_was_rolled_back(self, bench, tmp_path, monkeypatch):
+        def heavier(evidence):
+            pairs = tuple(scale(pair, {"tools": {"hold_parcel": 2.0}}) for pair in evidence.pairs)
+            return Candidate(pairs=pairs, workflow=evidence.workflow, reasons=("holds",))
+
+        monkeypatch.setitem(SEARCHES, "native", heavier)
+        fake_figures(monkeypatch, 0.5, 0.5, 0.4)
+        with Ledger(tmp_path / "ledger.sqlite") as ledger:
+            result = synthesize(ledger, bench, CONFIG)
+            archive = [entry.payload for entry in ledger.entries("archive:1")]
+        assert [entry["pair"]["id"] for entry in archive] == ["plan-0", "plan-1"]
+        for entry in archive:
+            before, after = entry["diff"]["synthesis.tools.hold_parcel"]
+            assert after == 2 * before
+            assert entry["accepted"] is False
+            assert entry["reason"] == result.rounds[1].reason
+
+    def test_held_out_orders_are_others_than_the_pilots(self, bench, tmp_path):
+        with Ledger(tmp_path / "ledger.sqlite") as ledger:
+            synthesize(ledger, bench, CONFIG)
+            shown, hidden = (
+                {item.task.id for entry in ledger.entries(stage) if (item := Item.model_validate(entry.payload)).task}
+                for stage in ("pilot:0", "held:0")
+            )
+        assert shown and hidden and not shown & hidden
+
+
+def raise_versions(evidence, workflow=None):
+    raised = tuple(pair.model_copy(update={"version": pair.version + 1}) for pair in evidence.pairs)
+    return Candidate(pairs=raised, workflow=workflow or evidence.workflow, reasons=("more",))
+
+
+def fake_figures(monkeypatch, *values):
+    """Let the pilots have these fitnesses, without noise."""
+    figures, true = iter(values), module.measure_fitness
+
+    def measure(*arguments):
+        return true(*arguments).model_copy(update={"value": next(figures)})
+
+    monkeypatch.setattr(module, "measure_fitness", measure)
+    monkeypatch.setattr(module, "measure_rise", lambda *arguments: Rise(value=arguments[-1], noise=0.0))
 
 
 def test_held_out_runs_use_held_out_databases_and_train_pilots(bench, tmp_path):
@@ -159,13 +207,13 @@ def test_held_out_runs_use_held_out_databases_and_train_pilots(bench, tmp_path):
 
 
 def test_a_run_that_cannot_go_on_ends_with_what_it_has(bench, tmp_path, monkeypatch):
-    made = module.make_item
+    made = scale_up.make_item
 
     def stuck(bench, pair, workflow, order, taken):
         return made(bench, pair, workflow.model_copy(update={"attempts": 1}), order, taken | {"x"})
 
-    monkeypatch.setattr(module, "make_item", stuck)
-    monkeypatch.setattr(module, "ITEMS_PER_TASK", -2)
+    monkeypatch.setattr(scale_up, "make_item", stuck)
+    monkeypatch.setattr(scale_up, "ITEMS_PER_TASK", -2)
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         result = synthesize(ledger, bench, SynthConfig(n=9, seed=3, evolve=False))
         assert ledger.count("drafts") == 2

@@ -18,7 +18,7 @@ from veriloop.core.trace import StopReason
 from veriloop.core.verdict import Outcome
 from veriloop.domains.parcel import load_parcel
 from veriloop.domains.task import Task
-from veriloop.engine.plan import write_plans
+from veriloop.engine.planner import write_plans
 from veriloop.engine.synthesis import Order, synthesise
 from veriloop.evaluate.own import EvalConfig, evaluate_tasks
 from veriloop.evaluate.record import Record

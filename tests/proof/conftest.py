@@ -2,7 +2,7 @@ import pytest
 
 from veriloop.check.sandbox import shared_sandbox
 from veriloop.domains.task import Task
-from veriloop.engine.plan import write_plans
+from veriloop.engine.planner import write_plans
 from veriloop.engine.synthesis import Order, synthesise
 from veriloop.proof.prove import attach_checker, prove
 

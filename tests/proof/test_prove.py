@@ -180,8 +180,8 @@ class TestInstructions:
             assert self.found(parcel, task) == []
 
     def test_a_fact_that_is_missing(self, parcel, many):
-        task = pick(many, "single", tool="reschedule_delivery")
-        facts = tuple(fact for fact in task.user.requests[0].facts if fact.argument != "day")
+        task = pick(many, "single", tool="hold_parcel")
+        facts = tuple(fact for fact in task.user.requests[0].facts if fact.argument != "days")
         found = self.found(parcel, self.change_facts(task, facts))
         assert any("end states" in problem or "neither told nor read" in problem for problem in found)
 
@@ -330,3 +330,12 @@ def test_traces_are_judged_whole(parcel, many):
     verdict = Verdict(outcome=Outcome.FAIL, reason="cut")
     found = judge_dialogue(parcel, task, trace, verdict, shared_sandbox(), TestBlame.RULES)
     assert found.blame.fault is Fault.AGENT
+
+
+def test_a_request_that_is_neither_made_nor_refused_is_no_task(parcel, many):
+    """Also where a clause forbids it as things stand, so that leaving it out is all that the policy allows."""
+    for task in many:
+        if not task.refused:
+            empty = attach_checker(parcel, task.model_copy(update={"gold": ()}))
+            proof = prove(parcel, empty, shared_sandbox())
+            assert any("are not carried out and 0 are refused" in problem for problem in proof.problems)

@@ -13,7 +13,7 @@ from veriloop.core.trace import StopReason
 from veriloop.domains.clause import Case, find_denials
 from veriloop.domains.parcel.clauses import PARCEL_WRITES
 from veriloop.domains.task import Initial
-from veriloop.engine.plan import write_plans
+from veriloop.engine.planner import write_plans
 from veriloop.engine.synthesis import Order, synthesise
 from veriloop.proof.prove import attach_checker
 from veriloop.rollout.driver import play

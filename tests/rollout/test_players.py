@@ -10,7 +10,7 @@ from veriloop.core.errors import InputError
 from veriloop.core.message import Message, ToolCall, ToolResult, Turn
 from veriloop.core.trace import StopReason, Trace
 from veriloop.domains.task import Fact, Request, UserScenario
-from veriloop.engine.plan import write_plans
+from veriloop.engine.planner import write_plans
 from veriloop.engine.synthesis import Order, synthesise
 from veriloop.proof.prove import attach_checker
 from veriloop.proof.replay import replay

@@ -147,10 +147,10 @@ def evidence_calls(domain: Domain, task: Task) -> list[ToolCall]:
     """Return the gold reads that show why the refused requests are refused, by the clauses they rest on."""
     found = []
     for clause in domain.clauses:
-        if clause.id not in task.refused or not clause.read:
+        if clause.id not in task.refused or not clause.reads:
             continue
         wanted = [call for call in task.wanted if call.name in clause.tools]
-        reads = [step.call for step in task.gold if step.seat == "agent" and step.call.name == clause.read]
+        reads = [step.call for step in task.gold if step.seat == "agent" and step.call.name in clause.reads]
         bound = [read for read in reads if any(_shares_value(read, call) for call in wanted)]
         found += bound or reads
     return found

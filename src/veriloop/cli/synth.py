@@ -12,6 +12,9 @@ from veriloop.cli.scope import Only
 from veriloop.engine.synthesize import SynthConfig, SynthResult
 from veriloop.pipeline.synthesis import run_synthesis
 
+PILOT, ITEMS_PER_PLAN = 48, 8
+"""Items of a pilot, at least, and for each of many plans."""
+
 
 @Parameter(name="*")
 @dataclass(frozen=True)
@@ -22,6 +25,10 @@ class Evolution:
     """Plan pairs, each with a stream of its own."""
     rounds: Annotated[int, Parameter(validator=Number(gte=0))] = 1
     """Reflection rounds before the scale-up."""
+    pilot: Annotated[int, Parameter(validator=Number(gte=0))] = 0
+    """Items of each pilot; 0 for eight a plan, at least 48. More of them tell a smaller rise from noise."""
+    search: Literal["native", "random"] = "native"
+    """Who proposes changes: reflection on the pilot, or chance as its control."""
     verify: Annotated[bool, Parameter(negative="--no-verify")] = True
     """Prove tasks and judge demonstrations; `--no-verify` is for ablations."""
     evolve: Annotated[bool, Parameter(negative="--no-evolve")] = True
@@ -62,7 +69,9 @@ def synth_command(
     resume
         Continue the run in `--out` where it was stopped.
     """
-    chosen = {**asdict(draw or Draw()), **asdict(evolution or Evolution())}
+    evolution = evolution or Evolution()
+    chosen = {**asdict(draw or Draw()), **asdict(evolution)}
+    chosen["pilot"] = evolution.pilot or max(PILOT, ITEMS_PER_PLAN * evolution.plans)
     config = SynthConfig(n=n, scope=(only or Only()).scope(), **chosen)
     with show_progress(f"proving tasks of {domain}") as progress:
         result = run_synthesis(domain, out, config, resume=resume, progress=progress)
@@ -76,5 +85,5 @@ def _describe(result: SynthResult) -> str:
         if result.mutation_score is not None
         else "nothing was verified",
     ]
-    lines += [f"round {entry['round']}: fitness {entry['fitness']}: {entry['reason']}" for entry in result.rounds]
+    lines += [f"round {entry.round}: fitness {entry.fitness}: {entry.reason}" for entry in result.rounds]
     return "\n".join([*lines, f"run: {result.run} ({result.seconds:.1f} s)"])

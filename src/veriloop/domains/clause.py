@@ -31,7 +31,9 @@ class Clause:
 
     tools: names of the tools it constrains. about: `state` needs state and calls only, `dialogue` needs the turns.
     source: where the rule stands (a heading, or file and line of a policy that is not ours).
-    read: the read tool that shows the evidence, so that a refusal can be told from silence; empty when none does.
+    read: the read tool that shows the evidence, so that a refusal can be told from silence, or several of which each
+    does; empty when none does. say: what an agent says before the call to keep a rule about words; empty when repeating
+    the change and waiting for the yes is enough.
     """
 
     id: str
@@ -40,7 +42,13 @@ class Clause:
     deny: Callable[[Case], str | None]
     about: Literal["state", "dialogue"] = "state"
     source: str = ""
-    read: str = ""
+    read: str | tuple[str, ...] = ""
+    say: str = ""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The read tools of which each shows the evidence."""
+        return self.read if isinstance(self.read, tuple) else (self.read,) if self.read else ()
 
 
 @dataclass(frozen=True, slots=True)

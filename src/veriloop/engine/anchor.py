@@ -1,11 +1,12 @@
 """The anchor suite: dialogues and tasks known to be good or bad, which every candidate must still tell apart."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from veriloop.check.clause import find_violations
 from veriloop.check.sandbox import judge
-from veriloop.core.message import Turn
+from veriloop.core.message import Seat, Turn
 from veriloop.core.trace import Trace
 from veriloop.domains.domain import Domain
 from veriloop.domains.task import Task
@@ -16,9 +17,12 @@ from veriloop.proof.prove import attach_checker, prove
 from veriloop.rollout.baseline import Noop, Transfer
 from veriloop.rollout.driver import play
 from veriloop.rollout.episode import Episode
+from veriloop.rollout.quality import measure_user
 
-ANCHORS = 4
-"""Tasks in the suite; each gives one good dialogue, several bad ones and one bad task."""
+CHANGES, REFUSALS = 5, 2
+"""Tasks in the suite, with and without a write; each gives a good dialogue, several bad ones and one bad task."""
+_MADE_UP = "90417-XQ"
+_CLOSED = re.compile(r"\banything else\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,29 +50,31 @@ def build_anchors(bench: Bench, items: Sequence[Item]) -> AnchorSuite:
     whose checker expects nothing.
     """
     dialogues, bad_tasks = list[Anchor](), list[Task]()
-    for item in [item for item in items if item.task and item.traces][:ANCHORS]:
-        task, trace = item.task, item.traces[0]
-        assert task is not None
+    for task, trace in _pick(items):
         dialogues.append(Anchor("demonstration", task, trace, good=True))
         for player in (Noop(), Transfer()):
             idle = play(Episode(bench.domain, task), {"agent": player, "user": bench.user})
             dialogues.append(Anchor(player.name, task, idle, good=False))
         if not task.tags.no_write:
             dialogues.append(Anchor("mute_user", task, _mute_user(trace), good=False))
-        unconfirmed = _unconfirm(bench.domain, trace)
-        # Bad only where the policy asks for a yes; a domain without such a clause gives none.
-        if find_violations(bench.domain, task.initial, unconfirmed.turns):
-            dialogues.append(Anchor("unconfirmed", task, unconfirmed, good=False))
+        dialogues += [Anchor(name, task, made, good=False) for name, made in _spoil(bench.domain, task, trace)]
         empty = attach_checker(bench.domain, task.model_copy(update={"gold": ()}))
         bad_tasks.append(empty)
     return AnchorSuite(tuple(dialogues), tuple(bad_tasks))
 
 
+def _pick(items: Sequence[Item]) -> list[tuple[Task, Trace]]:
+    found = [(item.task, item.traces[0]) for item in items if item.task and item.traces]
+    refused = [(task, trace) for task, trace in found if task.tags.no_write]
+    return [(task, trace) for task, trace in found if not task.tags.no_write][:CHANGES] + refused[:REFUSALS]
+
+
 def find_misjudged(bench: Bench, suite: AnchorSuite, pairs: Sequence[PlanPair]) -> list[str]:
     """Return the anchors that some plan pair's evaluation gets wrong."""
     wrong = []
-    for pair in pairs:
-        rubric = frozenset(item.id for item in pair.evaluation.rubric)
+    # Plans that judge alike misjudge alike: each rubric is asked once, in the name of the first plan that has it.
+    rubrics = {frozenset(item.id for item in pair.evaluation.rubric): pair for pair in reversed(pairs)}
+    for rubric, pair in rubrics.items():
         for anchor in suite.dialogues:
             verdict = judge(anchor.task, anchor.trace)
             judged = judge_dialogue(bench.domain, anchor.task, anchor.trace, verdict, bench.sandbox, rubric)
@@ -76,6 +82,23 @@ def find_misjudged(bench: Bench, suite: AnchorSuite, pairs: Sequence[PlanPair]) 
                 wrong.append(f"{pair.id}: {anchor.name} of task {anchor.task.id}")
     wrong += [f"task {task.id} without gold" for task in suite.bad_tasks if prove(bench.domain, task, bench.sandbox).ok]
     return wrong
+
+
+def _spoil(domain: Domain, task: Task, trace: Trace) -> Iterator[tuple[str, Trace]]:
+    """Yield the dialogue with one thing wrong each, where that can be told from it: not every task has room for all."""
+    unconfirmed = _unconfirm(domain, trace)
+    # Bad only where the policy asks for a yes.
+    if find_violations(domain, task.initial, unconfirmed.turns):
+        yield "unconfirmed", unconfirmed
+    untold = _leave_out_facts(task, trace)
+    if not measure_user(untold, task.user).goal_told:
+        yield "untold", untold
+    made_up = _map_speech(trace, "user", lambda text: f"My reference is {_MADE_UP}. {text}")
+    if measure_user(made_up, task.user).invented:
+        yield "made_up", made_up
+    hurried = _map_speech(trace, "agent", lambda text: "Very well." if _CLOSED.search(text) else text)
+    if measure_user(hurried, task.user).early_stop:
+        yield "early_stop", hurried
 
 
 def _mute_user(trace: Trace) -> Trace:
@@ -94,6 +117,26 @@ def _unconfirm(domain: Domain, trace: Trace) -> Trace:
             struck.add(last)
     made = tuple(_strike(turn) if position in struck else turn for position, turn in enumerate(turns))
     return trace.model_copy(update={"turns": made})
+
+
+def _leave_out_facts(task: Task, trace: Trace) -> Trace:
+    """Return the dialogue with every fact of the requests left out of what the user said; their yes stays."""
+    texts = sorted((fact.text for request in task.user.requests for fact in request.facts), key=len, reverse=True)
+    if not texts:
+        return trace
+    pattern = re.compile("|".join(map(re.escape, texts)), re.IGNORECASE)
+    return _map_speech(trace, "user", lambda text: pattern.sub("...", text))
+
+
+def _map_speech(trace: Trace, seat: Seat, change: Callable[[str], str]) -> Trace:
+    """Return the dialogue with what a seat said changed, the agent's greeting left out."""
+    turns = tuple(
+        turn.model_copy(update={"content": change(turn.content)})
+        if position and turn.seat == seat and turn.spoken
+        else turn
+        for position, turn in enumerate(trace.turns)
+    )
+    return trace.model_copy(update={"turns": turns})
 
 
 def _strike(turn: Turn) -> Turn:

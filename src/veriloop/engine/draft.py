@@ -124,7 +124,10 @@ def evidence_reads(domain: Domain, walk: Walk, draft: Draft, chain: list[int], t
     near = {str(value) for _, value in pooled_values(draft.tool, draft.arguments)} | set(map(str, told))
     for position in chain:
         near |= _values_around(walk, position)
-    wanted = {clause.read for clause in domain.clauses if draft.tool.name in clause.tools and clause.read}
+    made = {walk.reads[position].call.name for position in chain}
+    about = [clause for clause in domain.clauses if draft.tool.name in clause.tools]
+    # Of reads that show the same, one that is made anyway does.
+    wanted = {name for clause in about for name in made & set(clause.reads) or clause.reads}
     extra = [
         position
         for position, read in enumerate(walk.reads)

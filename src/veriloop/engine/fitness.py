@@ -1,58 +1,115 @@
 """How good a plan set is, from its pilot: verified yield x diversity x share in the difficulty band - cost."""
 
+import math
 import random
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from veriloop.core.base import Frozen
-from veriloop.domains.domain import Domain, agent_writes
+from veriloop.engine.plan import PERSONAS, Reach, Weights
 from veriloop.engine.stream import Item
+
+DRAWS = 200
+"""Resamplings of the bootstrap."""
+_PERSONA_NAMES = {text: name for name, text in PERSONAS.items()}
 
 
 class Fitness(Frozen):
-    """The figure and its parts, each from 0 to 1; noise is the bootstrap standard error of the figure over items."""
+    """The figure and its parts, each from 0 to 1. facets: evenness over tools, tiers, personas, clauses, user tools."""
 
     value: float
     verified_yield: float
     diversity: float
+    facets: dict[str, float]
     in_band: float
     cost: float
+
+
+class Rise(Frozen):
+    """By how much a candidate's fitness differs from the current one's; noise is the standard error of that."""
+
+    value: float
     noise: float
 
 
-def measure_fitness(domain: Domain, items: Sequence[Item], *, in_band: float = 1.0, cost: float = 0.0) -> Fitness:
+def measure_fitness(reach: Reach, items: Sequence[Item], *, in_band: float = 1.0, cost: float = 0.0) -> Fitness:
     """Return the fitness of a pilot's items. in_band: share of tasks whose solver pass rate is in the plan's band."""
-    verified, diversity = _measure_parts(domain, items)
+    verified, facets = _measure_parts(reach, [_count(item) for item in items])
+    diversity = sum(facets.values()) / len(facets) if facets else 0.0
     return Fitness(
         value=verified * diversity * in_band - cost,
         verified_yield=verified,
         diversity=diversity,
+        facets=facets,
         in_band=in_band,
         cost=cost,
-        noise=_estimate_noise(domain, items, in_band),
     )
 
 
-def _measure_parts(domain: Domain, items: Sequence[Item]) -> tuple[float, float]:
-    """Return (accepted tasks per draft, share of write tools and refusing clauses that the accepted tasks cover)."""
-    drafts = sum(len(item.rejections) + item.accepted for item in items)
-    tasks = [item.task for item in items if item.task]
-    if not drafts or not tasks:
-        return 0.0, 0.0
-    writes = {tool.name for tool in agent_writes(domain)}
-    refusable = {clause.id for clause in domain.clauses if clause.about == "state"}
-    tools = {name for task in tasks for name in task.tags.tools} & writes
-    refused = {clause for task in tasks for clause in task.refused} & refusable
-    return len(tasks) / drafts, (len(tools) / max(1, len(writes)) + len(refused) / max(1, len(refusable))) / 2
+def measure_rise(reach: Reach, current: Sequence[Item], candidate: Sequence[Item], value: float) -> Rise:
+    """Return a rise in fitness of `value` with its noise.
+
+    Noise is the standard deviation of the rise over resampled orders (bootstrap). Both pilots made the same orders, so
+    what was drawn for the one is drawn for the other: what a hard caller costs both of them is no noise.
+    """
+    before, after = [_count(item) for item in current], [_count(item) for item in candidate]
+    if len(before) < 2 or len(before) != len(after):
+        return Rise(value=value, noise=math.inf)
+    rng, rises = random.Random(0), list[float]()
+    for _ in range(DRAWS):
+        drawn = rng.choices(range(len(before)), k=len(before))
+        rises.append(_value(reach, [after[n] for n in drawn]) - _value(reach, [before[n] for n in drawn]))
+    mean = sum(rises) / DRAWS
+    return Rise(value=value, noise=(sum((rise - mean) ** 2 for rise in rises) / (DRAWS - 1)) ** 0.5)
 
 
-def _estimate_noise(domain: Domain, items: Sequence[Item], in_band: float, draws: int = 50) -> float:
-    """Return the standard deviation of the figure over resampled items (the bootstrap, items with replacement)."""
-    if len(items) < 2:
-        return 0.0
-    rng = random.Random(0)
-    values = []
-    for _ in range(draws):
-        verified, diversity = _measure_parts(domain, rng.choices(items, k=len(items)))
-        values.append(verified * diversity * in_band)
-    mean = sum(values) / draws
-    return (sum((value - mean) ** 2 for value in values) / (draws - 1)) ** 0.5
+def list_facets(item: Item) -> dict[str, tuple[str, ...]]:
+    """Return what an accepted item adds to each facet of `Reach`; nothing for an empty one."""
+    task = item.task
+    if task is None:
+        return {}
+    return {
+        "tools": task.tags.tools,
+        "tiers": (task.tags.tier,),
+        "personas": (_PERSONA_NAMES.get(task.user.persona, task.user.persona),),
+        "clauses": tuple(sorted(set(task.refused))),
+        "user_tools": tuple(sorted({step.call.name for step in task.gold if step.seat == "user"})),
+    }
+
+
+def measure_evenness(counts: Counter[str], wanted: Weights) -> float:
+    """Return how near the counts come to the wanted shares: exp(-KL(found, wanted)), 1 when they agree, 0 for none.
+
+    Where all are wanted alike this is the perplexity of what was found as a share of the number of names.
+    """
+    found = {name: counts[name] for name in wanted if counts[name]}
+    total = sum(found.values())
+    divergence = sum(count / total * math.log(count / total / wanted[name]) for name, count in found.items())
+    return math.exp(-divergence) if found else 0.0
+
+
+_Counted = tuple[int, bool, dict[str, tuple[str, ...]]]
+"""Drafts made, whether one was accepted, and what it adds to each facet."""
+
+
+def _count(item: Item) -> _Counted:
+    return len(item.rejections) + item.accepted, item.accepted, list_facets(item)
+
+
+def _value(reach: Reach, counted: Sequence[_Counted]) -> float:
+    verified, facets = _measure_parts(reach, counted)
+    return verified * sum(facets.values()) / len(facets) if facets else 0.0
+
+
+def _measure_parts(reach: Reach, counted: Iterable[_Counted]) -> tuple[float, dict[str, float]]:
+    """Return accepted tasks per draft and the evenness of what they are about, by facet."""
+    drafts = accepted = 0
+    counts = {facet: Counter[str]() for facet, names in reach if names}
+    for made, good, facets in counted:
+        drafts += made
+        accepted += good
+        for facet, names in facets.items():
+            if facet in counts:
+                counts[facet].update(names)
+    shares = {facet: measure_evenness(found, getattr(reach, facet)) for facet, found in counts.items()}
+    return (accepted / drafts if drafts else 0.0), shares

@@ -1,22 +1,29 @@
 """Plan pairs: what to synthesise and how to judge it. Plans and workflow are what evolves."""
 
+import random
+from collections.abc import Mapping
+
 from veriloop.core.base import Frozen, content_hash
 from veriloop.core.errors import InputError
 from veriloop.domains.domain import Domain, agent_writes
 
+Weights = dict[str, float]
+"""Relative weights by name; what is not named does not happen."""
+
 
 class SynthesisPlan(Frozen):
-    """What one stream makes.
+    """What one stream makes, each part as relative weights.
 
-    tools: relative weight of each write tool. tiers: relative weight of single, compound, refusal and partial tasks;
-    refusal is the no-write share. personas: how users talk. clauses: relative weight of the clauses that a refusal
-    rests on; a clause not named weighs 1.
+    tools: the write tools that requests are about. tiers: single, compound, refusal and partial tasks; refusal is the
+    no-write share. personas: how users talk. clauses: those that a refusal rests on. user_steps: of requests that begin
+    with a step of the user's own, where those that do not weigh 1. guidelines: the same in words.
     """
 
-    tools: dict[str, float]
-    tiers: dict[str, float]
-    personas: tuple[str, ...]
-    clauses: dict[str, float] = {}
+    tools: Weights
+    tiers: Weights
+    personas: Weights
+    clauses: Weights = {}
+    user_steps: float = 1.0
     guidelines: str = ""
 
 
@@ -30,8 +37,8 @@ class RubricItem(Frozen):
 class EvaluationPlan(Frozen):
     """How tasks and dialogues of a stream are judged.
 
-    rubric: ids of `engine.verification` rules that a dialogue must meet. band: the solver's pass rate that makes a
-    task worth training on (from, to).
+    rubric: ids of `proof.blame` rules that a dialogue must meet. band: the solver's pass rate that makes a task worth
+    training on (from, to).
     """
 
     rubric: tuple[RubricItem, ...]
@@ -62,6 +69,11 @@ class PlanPair(Frozen):
         """Content hash of the pair."""
         return content_hash(self.model_dump(mode="json"))
 
+    @property
+    def name(self) -> str:
+        """Id and version, as items and tasks cite it."""
+        return f"{self.id}@{self.version}"
+
 
 PERSONAS = {
     "terse": "You are brief: you answer what you are asked and no more.",
@@ -82,6 +94,10 @@ TIERS = {"single": 5.0, "compound": 2.0, "refusal": 2.0, "partial": 1.0}
 """Kinds of tasks with their usual weights."""
 
 
+FACETS = ("tools", "tiers", "personas", "clauses")
+"""The parts of a synthesis plan that hold weights."""
+
+
 class Scope(Frozen):
     """What all plans keep to: names of write tools and of tiers; empty for all of the domain's."""
 
@@ -89,28 +105,47 @@ class Scope(Frozen):
     tiers: tuple[str, ...] = ()
 
 
-def write_plans(domain: Domain, count: int = 2, scope: Scope | None = None) -> tuple[PlanPair, ...]:
-    """Write plan pairs one after the other: each takes the tools and personas that the earlier ones used least.
+class Reach(Frozen):
+    """All that the plans of a domain can vary over within a scope, by facet, with the share wanted of each.
 
-    Together they cover every write tool of the agent within the scope. The first leans on changes, the second on
-    refusals, and so on.
+    tools: the agent's write tools. clauses: those that a refusal can rest on, because a read shows why. user_tools:
+    the user's own write tools. A facet's shares add up to 1; one that the domain does not have is empty.
     """
+
+    tools: Weights
+    tiers: Weights
+    personas: Weights
+    clauses: Weights
+    user_tools: Weights
+
+
+def find_reach(domain: Domain, scope: Scope | None = None) -> Reach:
+    """Return what plans can vary over."""
     scope = scope or Scope()
     tools = [tool.name for tool in agent_writes(domain) if tool.name in scope.tools or not scope.tools]
-    names = list(PERSONAS)
-    pairs = []
-    for number in range(count):
-        emphasis = tools[number::count]
-        firm = number % 2 == 1
-        tiers = TIERS | {"refusal": 4.0} if firm else TIERS
-        plan = SynthesisPlan(
-            tools={name: 2.0 if name in emphasis else 1.0 for name in tools},
-            tiers={name: weight for name, weight in tiers.items() if name in scope.tiers or not scope.tiers},
-            personas=tuple(names[(number * 2 + step) % len(names)] for step in range(2)),
-            guidelines="Lean on refusals." if firm else "Lean on changes that the policy allows.",
-        )
-        pairs.append(PlanPair(id=f"plan-{number}", synthesis=plan, evaluation=EvaluationPlan(rubric=RUBRIC)))
-    return tuple(pairs)
+    tiers = [name for name in TIERS if name in scope.tiers or not scope.tiers]
+    refuses = not {"refusal", "partial"}.isdisjoint(tiers)
+    clauses = [c.id for c in domain.clauses if refuses and c.reads and not set(c.tools).isdisjoint(tools)]
+    user_tools = [t.name for t in domain.tools.values() if t.seat == "user" and t.kind == "write"]
+    return Reach(
+        tools=share(dict.fromkeys(tools, 1.0)),
+        tiers=share({name: TIERS[name] for name in tiers}),
+        personas=share(dict.fromkeys(PERSONAS, 1.0)),
+        clauses=share(dict.fromkeys(clauses, 1.0)),
+        user_tools=share(dict.fromkeys(user_tools, 1.0)),
+    )
+
+
+def share(weights: Mapping[str, float]) -> Weights:
+    """Return the weights scaled to add up to 1; nothing when there are none."""
+    total = sum(weights.values())
+    return {name: weight / total for name, weight in weights.items()} if total else {}
+
+
+def draw(weights: Mapping[str, float], rng: random.Random) -> str:
+    """Return a name drawn by weight, whatever order the weights are stored in."""
+    names = sorted(weights)
+    return rng.choices(names, [weights[name] for name in names])[0]
 
 
 def check_scope(domain: Domain, scope: Scope) -> None:

@@ -1,82 +1,97 @@
-"""The scripted reflector: rewrites plans and workflow from what a pilot rejected, blamed and never reached."""
+"""The scripted reflector: rewrites plans and workflow so that what is made comes nearer to what is wanted.
+
+It counts what a pilot made, rejected and blamed, and moves every weight by a power of (wanted share / found share) and
+of (yield / mean yield): exponentiated gradient steps on the fitness, whose size is halved after each rollback.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
 
-from veriloop.core.base import Frozen
-from veriloop.domains.domain import Domain
-from veriloop.engine.plan import PlanPair, Workflow
+from veriloop.engine.evolution import Candidate, Evidence, scale
+from veriloop.engine.fitness import list_facets
+from veriloop.engine.plan import FACETS, Weights, Workflow, share
 from veriloop.engine.stream import Item
 
-LOW_YIELD = 0.5
-"""A tool or tier below this share of accepted drafts loses half of its weight."""
-FLOOR = 0.25
-"""No tool's weight falls below this, so that every tool stays covered."""
-BOOST = 3.0
-"""Weight of a clause that no refusal rested on yet, relative to the others."""
+LARGEST = 4.0
+"""A weight changes by this factor at most in one round."""
+NOTABLE = 1.25
+"""Changes by less than this factor are made and not told."""
+HOPELESS = 5.0
+"""What was asked for more often than this in a pilot and never came does not exist, or nearly so."""
+MOST_STEPS = 8.0
+"""The weight of requests with a user's step is not raised beyond this: what is still missing then cannot be had."""
 
 
-class Candidate(Frozen):
-    """A rewritten plan set with the reasons, one line per change."""
-
-    pairs: tuple[PlanPair, ...]
-    workflow: Workflow
-    reasons: tuple[str, ...]
-
-
-def reflect(domain: Domain, pairs: Sequence[PlanPair], workflow: Workflow, items: Sequence[Item]) -> Candidate:
-    """Return what the pilot's items say should change; each plan is rewritten from its own stream's items."""
-    reasons: list[str] = []
-    missed = _find_missed_clauses(domain, pairs, items)
-    rewritten = []
-    for pair in pairs:
-        own = [item for item in items if item.plan.startswith(f"{pair.id}@")]
-        rewritten.append(_rewrite_pair(pair, own, missed, reasons))
-    return Candidate(
-        pairs=tuple(rewritten), workflow=_rewrite_workflow(workflow, items, reasons), reasons=tuple(reasons)
-    )
+def reflect(evidence: Evidence) -> Candidate:
+    """Return what a pilot's items say should change; after n rollbacks in a row with steps of half the n-th power."""
+    items, step = evidence.items, 0.5**evidence.rollbacks
+    reasons = list[str]()
+    factors = {facet: _find_factors(evidence, facet, step, reasons) for facet in FACETS}
+    steps = _find_user_steps(evidence, reasons)
+    pairs = tuple(scale(pair, factors, steps) for pair in evidence.pairs)
+    workflow = _rewrite_workflow(evidence.workflow, items, reasons)
+    if pairs == evidence.pairs and workflow == evidence.workflow:
+        return Candidate(pairs=pairs, workflow=workflow, reasons=())
+    return Candidate(pairs=pairs, workflow=workflow, reasons=tuple(reasons) or ("many small changes of weights",))
 
 
-def _find_missed_clauses(domain: Domain, pairs: Sequence[PlanPair], items: Sequence[Item]) -> list[str]:
-    """Return the clauses on the plans' tools that no refusal rested on."""
-    met = {clause for item in items if item.task for clause in item.task.refused}
-    tools = {name for pair in pairs for name in pair.synthesis.tools}
-    ours = [clause for clause in domain.clauses if clause.about == "state" and not tools.isdisjoint(clause.tools)]
-    return [clause.id for clause in ours if clause.id not in met]
+def _find_factors(evidence: Evidence, facet: str, step: float, reasons: list[str]) -> Weights:
+    """Return by what to multiply the weights of a facet's names, the reasons added."""
+    wanted: Weights = getattr(evidence.reach, facet)
+    made = Counter(name for item in evidence.items for name in list_facets(item).get(facet, ()))
+    total = sum(made[name] for name in wanted)
+    if not total:
+        return {}
+    asked, yields = _measure_asked(evidence, facet), _measure_yields(evidence.items, facet)
+    factors: Weights = {}
+    for name, part in wanted.items():
+        # One more of each than was seen: what was not seen yet is rare, not impossible.
+        found = (made[name] + 1) / (total + len(wanted))
+        why = f"was {made[name]} of {total}, wanted {part * total:.0f}"
+        factor = (part / found * yields.get(name, 1.0)) ** step
+        if not made[name] and asked[name] * total > HOPELESS:
+            factor, why = 1 / LARGEST, f"was asked for {asked[name] * total:.0f} times and never came"
+        elif not made[name] and asked[name] < part / 2:
+            factor = 1.0  # given up in an earlier round; to ask for it again would waste what it wasted then
+        factors[name] = factor = min(LARGEST, max(1 / LARGEST, factor))
+        if not 1 / NOTABLE < factor < NOTABLE:
+            reasons.append(f"{facet}: {name} {why}; its weights change by {factor:.2f}")
+    return factors
 
 
-def _rewrite_pair(pair: PlanPair, items: Sequence[Item], missed: list[str], reasons: list[str]) -> PlanPair:
-    plan = pair.synthesis
-    tools, tiers, clauses = dict(plan.tools), dict(plan.tiers), dict(plan.clauses)
-    for name, share in _shares(items, "tools").items():
-        if share < LOW_YIELD and name in tools and tools[name] > FLOOR:
-            tools[name] = max(FLOOR, tools[name] / 2)
-            reasons.append(f"{pair.id}: {name} has a yield of {share:.2f}, its weight falls to {tools[name]:g}")
-    for name, share in _shares(items, "tier").items():
-        if share < LOW_YIELD and tiers.get(name, 0) > FLOOR:
-            tiers[name] = max(FLOOR, tiers[name] / 2)
-            reasons.append(f"{pair.id}: tier {name} has a yield of {share:.2f}, its weight falls to {tiers[name]:g}")
-    raised = [clause for clause in missed if clauses.get(clause, 1.0) < BOOST]
-    if raised and "refusal" in tiers:
-        clauses.update(dict.fromkeys(raised, BOOST))
-        tiers["refusal"] += 1.0
-        reasons.append(f"{pair.id}: no refusal rested on {', '.join(raised)}; they and refusals weigh more")
-    changed = plan.model_copy(update={"tools": tools, "tiers": tiers, "clauses": clauses})
-    if changed == plan:
-        return pair
-    return pair.model_copy(update={"version": pair.version + 1, "synthesis": changed})
+def _measure_asked(evidence: Evidence, facet: str) -> Weights:
+    """Return the share of each name in what the plans in force ask for."""
+    shares = [share(getattr(pair.synthesis, facet)) for pair in evidence.pairs]
+    return {
+        name: sum(found.get(name, 0.0) for found in shares) / len(shares) for name in getattr(evidence.reach, facet)
+    }
 
 
-def _shares(items: Sequence[Item], field: str) -> dict[str, float]:
-    """Return the share of drafts accepted by tool or by tier, where at least two drafts were made."""
-    accepted, rejected = Counter[str](), Counter[str]()
+def _measure_yields(items: Sequence[Item], facet: str) -> Weights:
+    """Return each tool's or tier's accepted drafts per draft, relative to that of all; other facets have none."""
+    if facet not in ("tools", "tiers"):
+        return {}
+    accepted, drafts = Counter[str](), Counter[str]()
     for item in items:
         for rejection in item.rejections:
-            rejected.update(rejection.tools if field == "tools" else [rejection.tier] if rejection.tier else [])
-        if item.task:
-            accepted.update(item.task.tags.tools if field == "tools" else [item.task.tags.tier])
-    totals = accepted + rejected
-    return {name: accepted[name] / total for name, total in sorted(totals.items()) if total >= 2}
+            drafts.update(rejection.tools if facet == "tools" else [rejection.tier] if rejection.tier else [])
+        names = list_facets(item).get(facet, ())
+        accepted.update(names)
+        drafts.update(names)
+    mean = accepted.total() / max(1, drafts.total())
+    # Drawn towards the mean by two drafts, so that one unlucky draft decides nothing.
+    return {name: (accepted[name] + 2 * mean) / (count + 2) / mean for name, count in drafts.items()} if mean else {}
+
+
+def _find_user_steps(evidence: Evidence, reasons: list[str]) -> float:
+    """Return the factor for requests that begin with a step of the user's own: doubled while such steps are missing."""
+    made = {name for item in evidence.items for name in list_facets(item).get("user_tools", ())}
+    missing = [name for name in evidence.reach.user_tools if name not in made]
+    heaviest = max(pair.synthesis.user_steps for pair in evidence.pairs)
+    if not missing or heaviest >= MOST_STEPS or not any(item.task for item in evidence.items):
+        return 1.0
+    reasons.append(f"no task has the user do {', '.join(missing)}; requests that begin with such a step weigh twice")
+    return 2.0
 
 
 def _rewrite_workflow(workflow: Workflow, items: Sequence[Item], reasons: list[str]) -> Workflow:

@@ -28,7 +28,11 @@ def drop_implied(
         session.call("user", step)
     walk = _walk_alone(domain, caller, state, draft, rng)
     kept = list(request.facts)
+    own = [value for step in draft.user_steps for value in step.arguments.values()]
     for fact in rng.sample(request.facts, len(request.facts)):
+        # What the user acts on themselves they have to know.
+        if fact.value in own:
+            continue
         if _is_readable(tool, fact, draft.arguments, walk) and is_idle(
             tool, fact, kept, walk, session, draft.arguments
         ):

@@ -78,7 +78,6 @@ def make_item(bench: Bench, pair: PlanPair, workflow: Workflow, order: Order, ta
     taken: ids of tasks that exist already; a draft equal to one of them is rejected.
     """
     log = _Attempts()
-    plan = f"{pair.id}@{pair.version}"
     for attempt in range(workflow.attempts):
         draft = synthesise(bench.domain, pair, _with_attempt(order, attempt))
         if draft is None:
@@ -88,11 +87,11 @@ def make_item(bench: Bench, pair: PlanPair, workflow: Workflow, order: Order, ta
         if made:
             task, proof, traces, judgements = made
             return Item(
-                item=order.item, plan=plan, task=task, proof=proof, traces=traces, judgements=judgements,
+                item=order.item, plan=pair.name, task=task, proof=proof, traces=traces, judgements=judgements,
                 rejections=tuple(log.rejections), mutants_tried=log.tried, mutants_caught=log.caught,
             )  # fmt: skip
     return Item(
-        item=order.item, plan=plan, rejections=tuple(log.rejections),
+        item=order.item, plan=pair.name, rejections=tuple(log.rejections),
         mutants_tried=log.tried, mutants_caught=log.caught,
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ from veriloop.domains.session import Session
 from veriloop.domains.task import Fact, Initial, Provenance, Request, SeatCall, Tags, Task
 from veriloop.domains.walk import Walk, explore, pooled_values
 from veriloop.engine.draft import Draft, apply_draft, draft_calls, draft_write, evidence_reads
-from veriloop.engine.plan import PlanPair
+from veriloop.engine.plan import PlanPair, SynthesisPlan, Weights, draw
 from veriloop.engine.request import drop_implied
 from veriloop.engine.scenario import pick_topic, render_user
 
@@ -19,8 +19,12 @@ SHAPES = {"single": (True,), "compound": (True, True), "refusal": (False,), "par
 """Tier -> for each request of the task whether it is allowed."""
 
 
-REFUSALS = 4
+REFUSALS = 8
 """Refusals drafted of one tool before one is picked by the plan's weights of the clauses."""
+CALLERS = 6
+"""Callers looked at for a case of the clause that a refusal is to rest on."""
+CHANGES = 2
+"""Changes drafted of one tool before one is picked by the plan's weight of the user's own steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,10 @@ class Order:
     attempt: int = 0
     split: str = "train"
     databases: int = 50
+
+    def roll(self, *about: str | int) -> random.Random:
+        """Return the randomness of one decision: plans that differ elsewhere decide alike here, and compare well."""
+        return random.Random(derive_seed("synth", self.seed, self.item, self.attempt, self.split, *about))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +58,13 @@ def synthesise(domain: Domain, pair: PlanPair, order: Order) -> Task | None:
 
     The same order and plan give the same task.
     """
-    rng = random.Random(derive_seed("synth", order.seed, order.item, order.attempt, order.split))
-    plan = pair.synthesis
-    setting = _enter(domain, order, rng)
-    tier = rng.choices(list(plan.tiers), list(plan.tiers.values()))[0]
-    persona = rng.choice(plan.personas)
-    drafts = _draft_requests(setting, pair, SHAPES[tier], rng)
-    if drafts is None:
+    plan, rng = pair.synthesis, order.roll("words")
+    tier = draw(plan.tiers, order.roll("tier"))
+    persona = draw(plan.personas, order.roll("persona"))
+    found = _find_requests(domain, plan, order, SHAPES[tier])
+    if found is None:
         return None
+    setting, drafts = found
     start, identity = _identify(setting, drafts, rng)
     if start is None:
         return None
@@ -90,7 +97,7 @@ def synthesise(domain: Domain, pair: PlanPair, order: Order) -> Task | None:
             no_write=tier == "refusal",
             tier=tier,  # pyright: ignore[reportArgumentType]
         ),
-        provenance=Provenance(plan=f"{pair.id}@{pair.version}", seed=order.seed, item=order.item),
+        provenance=Provenance(plan=pair.name, seed=order.seed, item=order.item),
     )
 
 
@@ -101,13 +108,36 @@ def _enter(domain: Domain, order: Order, rng: random.Random) -> Setting:
     return Setting(domain, database, caller, session, explore(domain, session, caller, rng))
 
 
+def _find_requests(
+    domain: Domain, plan: SynthesisPlan, order: Order, shape: tuple[bool, ...]
+) -> tuple[Setting, list[Draft]] | None:
+    """Return a caller and their requests, or None when the drawn callers offer nothing of the shape.
+
+    A refusal is to rest on a clause drawn by the plan's weights. Few callers have a case of a rare one, so several are
+    looked at; when none has, the first refusal of any clause is taken.
+    """
+    target = draw(plan.clauses, order.roll("clause")) if plan.clauses and not all(shape) else None
+    first: tuple[Setting, list[Draft]] | None = None
+    for number in range(CALLERS if target else 1):
+        setting = _enter(domain, order, order.roll("caller", number))
+        drafts = _draft_requests(setting, plan, shape, order.roll("requests", number), target)
+        if drafts and (target is None or any(draft.denied_by == target for draft in drafts)):
+            return setting, drafts
+        if drafts and first is None:
+            first = setting, drafts
+    return first
+
+
 def _draft_requests(
-    setting: Setting, pair: PlanPair, shape: tuple[bool, ...], rng: random.Random
+    setting: Setting, plan: SynthesisPlan, shape: tuple[bool, ...], rng: random.Random, target: str | None
 ) -> list[Draft] | None:
     """Return one draft per request, each on the state the earlier ones leave, about different things; None if stuck."""
     session, drafts = setting.session.fork(), list[Draft]()
     for allowed in shape:
-        draft = _draft_one(setting, session, pair, rng, allowed, drafts)
+        weights = dict(plan.tools) if allowed else _weigh_refusals(setting.domain, plan, target)
+        for draft in drafts:
+            weights.pop(draft.tool.name, None)
+        draft = _draft_one(setting, session, plan, weights, rng, allowed, target)
         if draft is None:
             return None
         apply_draft(session, draft)
@@ -116,20 +146,37 @@ def _draft_requests(
 
 
 def _draft_one(
-    setting: Setting, session: Session, pair: PlanPair, rng: random.Random, allowed: bool, earlier: list[Draft]
+    setting: Setting,
+    session: Session,
+    plan: SynthesisPlan,
+    weights: Weights,
+    rng: random.Random,
+    allowed: bool,
+    target: str | None,
 ) -> Draft | None:
-    weights = dict(pair.synthesis.tools)
     while weights:
-        name = rng.choices(list(weights), list(weights.values()))[0]
+        name = draw(weights, rng)
         del weights[name]
-        if name in {draft.tool.name for draft in earlier}:
-            continue
-        drafts = draft_write(setting.domain, session, setting.walk, setting.domain.tools[name], rng, allowed=allowed)
-        found = list(islice(drafts, 1 if allowed else REFUSALS))
+        domain = setting.domain
+        drafts = draft_write(domain, session, setting.walk, domain.tools[name], rng, allowed=allowed)
+        found = list(islice(drafts, CHANGES if allowed else REFUSALS))
+        if wanted := [draft for draft in found if target and draft.denied_by == target]:
+            return wanted[0]
         if found:
-            rarity = [pair.synthesis.clauses.get(draft.denied_by or "", 1.0) for draft in found]
-            return rng.choices(found, rarity)[0]
+            return rng.choices(found, [_weigh_draft(plan, draft) for draft in found])[0]
     return None
+
+
+def _weigh_refusals(domain: Domain, plan: SynthesisPlan, target: str | None) -> Weights:
+    """Return the plan's weights of the tools that the wanted clause is about; of all where it is about none of them."""
+    about = {tool for clause in domain.clauses if clause.id == target for tool in clause.tools}
+    return {name: weight for name, weight in plan.tools.items() if name in about} or dict(plan.tools)
+
+
+def _weigh_draft(plan: SynthesisPlan, draft: Draft) -> float:
+    if draft.denied_by is not None:
+        return plan.clauses.get(draft.denied_by, 1.0)
+    return plan.user_steps if draft.user_steps else 1.0
 
 
 def _identify(setting: Setting, drafts: list[Draft], rng: random.Random) -> tuple[int | None, tuple[Fact, ...]]:

@@ -1,16 +1,16 @@
 """A synthesis run: pilot, reflection rounds with acceptance and rollback, then scale-up; resumable at every item."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Literal
 
 from pydantic import Field
 
-from veriloop.core.base import Frozen
-from veriloop.engine.anchor import build_anchors, find_misjudged
-from veriloop.engine.fitness import Fitness, measure_fitness
-from veriloop.engine.plan import PlanPair, Scope, Workflow, write_plans
-from veriloop.engine.reflection import reflect
+from veriloop.core.base import Frozen, derive_seed
+from veriloop.engine.plan import PlanPair, Scope, Workflow, find_reach
+from veriloop.engine.planner import find_closest, write_plans
+from veriloop.engine.round import Pilot, Round, run_rounds
+from veriloop.engine.search import SEARCHES
 from veriloop.engine.stream import Bench, Item, make_item
 from veriloop.engine.synthesis import Order
 from veriloop.store.ledger import Ledger
@@ -24,8 +24,9 @@ ITEMS_PER_TASK = 4
 class SynthConfig(Frozen):
     """What a synthesis run makes.
 
-    n: proved tasks wanted. scope: the tools and tiers to keep to. pilot: items per plan in each pilot. databases: how
-    many of the split's databases are used.
+    n: proved tasks wanted. scope: the tools and tiers to keep to. pilot: items of each pilot, dealt to the plans in
+    turn, two for each at least. search: who proposes changes of the plans. databases: how many of the split's databases
+    are used.
     """
 
     n: int = Field(ge=1)
@@ -33,7 +34,8 @@ class SynthConfig(Frozen):
     scope: Scope = Scope()
     plans: int = Field(default=2, ge=1)
     rounds: int = Field(default=1, ge=0)
-    pilot: int = Field(default=12, ge=2)
+    pilot: int = Field(default=48, ge=2)
+    search: Literal["native", "random"] = "native"
     split: str = "train"
     databases: int = Field(default=50, ge=1)
     verify: bool = True
@@ -49,7 +51,7 @@ class SynthResult(Frozen):
     no_write: int
     mutation_score: float | None
     seconds: float
-    rounds: list[dict[str, Any]]
+    rounds: tuple[Round, ...]
 
 
 def synthesize(
@@ -90,7 +92,7 @@ def summarise(ledger: Ledger, run: str, seconds: float) -> SynthResult:
         no_write=sum(entry["no_write"] for entry in accepted),
         mutation_score=caught / tried if tried else None,
         seconds=round(seconds, 3),
-        rounds=ledger.get_meta("rounds", []),
+        rounds=tuple(Round.model_validate(found) for found in ledger.get_meta("rounds", [])),
     )
 
 
@@ -127,88 +129,18 @@ def _store_item(ledger: Ledger, item: Item, seconds: float) -> None:
 def _evolve(ledger: Ledger, bench: Bench, config: SynthConfig) -> tuple[tuple[PlanPair, ...], Workflow]:
     """Return the plans to scale up with: those stored, or the outcome of pilot and reflection rounds."""
     if not ledger.get_meta("plans"):
-        pairs, workflow = write_plans(bench.domain, config.plans, config.scope), Workflow()
+        pairs, workflow = write_plans(bench.domain, config.plans, config.scope, config.seed), Workflow()
+        closest = find_closest(pairs)
+        ledger.put_meta("closest_plans", closest and round(closest[0], 4))
         if config.evolve and config.verify:
-            pairs, workflow, rounds = _run_rounds(ledger, bench, config, pairs, workflow)
-            ledger.put_meta("rounds", rounds)
+            reach, search = find_reach(bench.domain, config.scope), SEARCHES[config.search]
+            pilot = Pilot(derive_seed("pilot", config.seed) % 2**31, config.pilot, config.databases)
+            start = pairs, workflow
+            pairs, workflow, rounds = run_rounds(ledger, bench, reach, pilot, search, config.rounds, start)
+            ledger.put_meta("rounds", [found.model_dump(mode="json") for found in rounds])
         ledger.put_meta(
             "plans",
             {"pairs": [pair.model_dump(mode="json") for pair in pairs], "workflow": workflow.model_dump(mode="json")},
         )
-    # Always as stored: weights are drawn from in their order, which a resumed run can know from the ledger alone.
     stored = ledger.get_meta("plans")
     return tuple(PlanPair.model_validate(pair) for pair in stored["pairs"]), Workflow(**stored["workflow"])
-
-
-def _run_rounds(
-    ledger: Ledger, bench: Bench, config: SynthConfig, pairs: tuple[PlanPair, ...], workflow: Workflow
-) -> tuple[tuple[PlanPair, ...], Workflow, list[dict[str, Any]]]:
-    items = list(_pilot(ledger, bench, config, pairs, workflow, "pilot:0"))
-    current = measure_fitness(bench.domain, items)
-    anchors = build_anchors(bench, items)
-    rounds = [_record(0, current, None, True, "the plans as written", pairs, ())]
-    for number in range(1, config.rounds + 1):
-        candidate = reflect(bench.domain, pairs, workflow, items)
-        if not candidate.reasons:
-            rounds.append(
-                _record(number, current, None, False, "the pilot gives no reason to change anything", pairs, ())
-            )
-            break
-        trial = list(_pilot(ledger, bench, config, candidate.pairs, candidate.workflow, f"pilot:{number}"))
-        fitness = measure_fitness(bench.domain, trial)
-        misjudged = find_misjudged(bench, anchors, candidate.pairs)
-        accepted, reason = decide(current, fitness, misjudged)
-        rounds.append(_record(number, current, fitness, accepted, reason, candidate.pairs, candidate.reasons))
-        if accepted:
-            pairs, workflow, current, items = candidate.pairs, candidate.workflow, fitness, trial
-    return pairs, workflow, rounds
-
-
-def decide(current: Fitness, candidate: Fitness, misjudged: Sequence[str]) -> tuple[bool, str]:
-    """Accept a candidate only when it misjudges no anchor and its fitness rises by more than the noise of both."""
-    if misjudged:
-        return False, f"rolled back: it misjudges {len(misjudged)} anchors, first {misjudged[0]}"
-    noise = (current.noise**2 + candidate.noise**2) ** 0.5
-    rise = candidate.value - current.value
-    if rise <= noise:
-        return False, f"rolled back: fitness changes by {rise:+.3f}, noise is {noise:.3f}"
-    return True, f"accepted: fitness rises by {rise:.3f}, noise is {noise:.3f}"
-
-
-def _pilot(
-    ledger: Ledger, bench: Bench, config: SynthConfig, pairs: Sequence[PlanPair], workflow: Workflow, stage: str
-) -> Iterator[Item]:
-    """Yield the items of a pilot, the same seeds for every candidate; items already stored are read, not made."""
-    taken: set[str] = set()
-    for number in range(config.pilot * len(pairs)):
-        entry = ledger.get(number, stage)
-        if entry:
-            item = Item.model_validate(entry.payload)
-        else:
-            order = Order(config.seed, number, split="train", databases=config.databases)
-            item = make_item(bench, pairs[number % len(pairs)], workflow, order, taken)
-            ledger.put(number, stage, item.model_dump(mode="json"))
-        if item.task:
-            taken.add(item.task.id)
-        yield item
-
-
-def _record(
-    number: int,
-    current: Fitness,
-    candidate: Fitness | None,
-    accepted: bool,
-    reason: str,
-    pairs: Sequence[PlanPair],
-    changes: Sequence[str],
-) -> dict[str, Any]:
-    return {
-        "round": number,
-        "fitness": round(current.value, 4),
-        "fitness_candidate": None if candidate is None else round(candidate.value, 4),
-        "accepted": accepted,
-        "reason": reason,
-        "changes": list(changes),
-        "parts": (candidate or current).model_dump(mode="json"),
-        "plans": {pair.id: {"version": pair.version, "hash": pair.hash} for pair in pairs},
-    }

@@ -64,10 +64,11 @@ def check_declarations(domain: Domain) -> Iterator[Finding]:
         for name in clause.tools:
             if name not in domain.tools:
                 yield Finding(where=where, what=f"it names the unknown tool {name!r}", fix="name tools of the domain")
-        if clause.read and (clause.read not in domain.tools or domain.tools[clause.read].kind != "read"):
-            yield Finding(
-                where=where, what=f"{clause.read!r} is no read tool", fix="name the tool that shows the evidence"
-            )
+        for name in clause.reads:
+            if name not in domain.tools or domain.tools[name].kind != "read":
+                yield Finding(
+                    where=where, what=f"{name!r} is no read tool", fix="name the tool that shows the evidence"
+                )
 
 
 def make_visits(domain: Domain, seed: int = 0) -> Iterator[Visit]:

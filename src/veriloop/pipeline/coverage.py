@@ -13,7 +13,7 @@ from veriloop.domains.domain import Domain, agent_writes
 from veriloop.domains.session import Session
 from veriloop.domains.task import Initial, Task
 from veriloop.domains.walk import Walk, draft_arguments, explore
-from veriloop.engine.plan import write_plans
+from veriloop.engine.planner import write_plans
 from veriloop.engine.synthesis import Order, synthesise
 from veriloop.pipeline.finding import Finding
 from veriloop.proof.prove import attach_checker

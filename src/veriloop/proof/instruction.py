@@ -26,7 +26,7 @@ def check_instruction(domain: Domain, task: Task, walk: Walk) -> list[str]:
         for step in _steps_before(task, wanted):
             session.call(step.seat, step.call)
         problems += _find_readings(domain, task, walk, session, request, wanted)
-        problems += _find_idle_facts(domain, walk, session, request, wanted)
+        problems += _find_idle_facts(domain, task, walk, session, request, wanted)
         if _is_gold(task, wanted):
             session.call("agent", wanted)
     return problems
@@ -121,10 +121,14 @@ def _find_readings(
     return [f"instruction: {wanted.name} should be refused but {len(ends)} readings are allowed"] if ends else []
 
 
-def _find_idle_facts(domain: Domain, walk: Walk, session: Session, request: Request, wanted: ToolCall) -> list[str]:
-    """Find facts without which only the wanted arguments would remain."""
+def _find_idle_facts(
+    domain: Domain, task: Task, walk: Walk, session: Session, request: Request, wanted: ToolCall
+) -> list[str]:
+    """Find facts without which only the wanted arguments would remain, but for those that the user's own steps need."""
     tool = domain.tools[wanted.name]
-    idle = [fact for fact in request.facts if is_idle(tool, fact, request.facts, walk, session, wanted.arguments)]
+    own = [value for step in _steps_before(task, wanted) for value in step.call.arguments.values()]
+    facts = [fact for fact in request.facts if fact.value not in own]
+    idle = [fact for fact in facts if is_idle(tool, fact, request.facts, walk, session, wanted.arguments)]
     return [f"instruction: the {fact.label} is told but nothing else could be meant" for fact in idle]
 
 

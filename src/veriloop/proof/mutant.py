@@ -59,7 +59,7 @@ def _refusal_mutants(domain: Domain, task: Task, said: tuple[str, ...]) -> Itera
     """Yield the mistakes around a refusal: silence, refusing blindly or too soon, doing what is forbidden."""
     gold = task.gold
     yield Mutant("unrefused", gold, ("That is done.",))
-    if any(clause.read for clause in domain.clauses if clause.id in task.refused):
+    if any(clause.reads for clause in domain.clauses if clause.id in task.refused):
         yield Mutant("hasty_refusal", gold, said, early=True)
     writes_only = tuple(step for step in gold if is_write(domain, step))
     if len(writes_only) < len(gold):

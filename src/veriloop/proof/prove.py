@@ -125,10 +125,14 @@ def _check_gold(domain: Domain, task: Task, gold: Replay, sandbox: Sandbox, ledg
         ledger.problems.append(f"gold: {gold.errors} of its calls are refused by the tools")
     for violation in find_gold_violations(domain, task.initial, task.gold):
         ledger.problems.append(f"gold: {violation.call.name} breaks {violation.clause}: {violation.reason}")
-    unread = {clause.read for clause in domain.clauses if clause.id in task.refused and clause.read}
-    unread -= {call.name for call in evidence_calls(domain, task)}
-    if unread:
-        ledger.problems.append(f"gold: it refuses without {', '.join(sorted(unread))}, which shows why")
+    made = [step.call for step in task.gold]
+    left = [w for w in task.wanted if not any(c.name == w.name and c.arguments == w.arguments for c in made)]
+    if len(left) != len(task.refused):
+        ledger.problems.append(f"gold: {len(left)} requests are not carried out and {len(task.refused)} are refused")
+    shown = {call.name for call in evidence_calls(domain, task)}
+    for clause in domain.clauses:
+        if clause.id in task.refused and clause.reads and shown.isdisjoint(clause.reads):
+            ledger.problems.append(f"gold: it refuses without {' or '.join(clause.reads)}, which shows why")
     first, second = sandbox.run(task.checker, [gold.case(closing_words(task))] * 2)
     if not first.passed:
         ledger.problems.append(f"gold: the checker says {first.outcome.value}: {first.reason}")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from veriloop.core.message import Message, ToolCall, Turn
 from veriloop.domains.domain import Domain
-from veriloop.domains.task import SeatCall, Task
+from veriloop.domains.task import Request, SeatCall, Task
 from veriloop.rollout.baseline import CLOSING
 from veriloop.rollout.player import View
 from veriloop.rollout.scripted import is_said
@@ -65,9 +65,20 @@ class Oracle(Gold):
             return Message(content=f"{tell_result(self._domain, task) if refused else 'That is done.'} {CLOSING}")
         is_write = step.seat == "agent" and self._domain.tools[step.call.name].kind == "write"
         if request and is_write and not _confirmed(view.turns):
-            facts_said = ", ".join(fact.text for fact in request.facts)
-            return Message(content=f"You want to {request.topic} ({facts_said}). Shall I go ahead?")
+            return Message(content=f"You want to {request.topic} {self._repeat(request, step)} Shall I go ahead?")
         return self._make(step)
+
+    def _repeat(self, request: Request, step: SeatCall) -> str:
+        """Return a change's facts, those that the user left out too, and what the policy wants said before it."""
+        told = [fact.text for fact in request.facts]
+        sources = self._domain.tools[step.call.name].sources
+        found = [
+            f"{sources[name].label} {value}"
+            for name, value in step.call.arguments.items()
+            if name in sources and sources[name].implied and sources[name].say is None and str(value) not in told
+        ]
+        said = [clause.say for clause in self._domain.clauses if clause.say and step.call.name in clause.tools]
+        return " ".join([f"({', '.join([*told, *found])}).", *said])
 
 
 def next_step(gold: Sequence[SeatCall], turns: Sequence[Turn]) -> SeatCall | None:

@@ -19,7 +19,7 @@ from veriloop.check.sandbox import shared_sandbox
 from veriloop.domains.registry import load_domain
 from veriloop.domains.clause import Case, find_denials
 from veriloop.domains.task import Initial
-from veriloop.engine.plan import write_plans
+from veriloop.engine.planner import write_plans
 from veriloop.engine.synthesis import Order, synthesise
 from veriloop.proof.prove import attach_checker, prove
 from veriloop.rollout.driver import play

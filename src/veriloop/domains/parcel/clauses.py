@@ -19,6 +19,7 @@ PARCEL_WRITES = (
     "refund_express_fee",
 )
 WRITES = (*PARCEL_WRITES, "update_phone")
+LOOK_UPS = ("find_customer", "find_customer_by_phone")
 _YES = re.compile(r"\b(yes|yeah|yep|sure|correct|go ahead|please do|that's right|ok|okay)\b", re.IGNORECASE)
 
 
@@ -32,8 +33,7 @@ def _parcel(case: Case) -> Parcel | None:
 
 def found_customers(calls: Any) -> list[str]:
     """Return the customer numbers that look-ups by e-mail or phone returned."""
-    names = ("find_customer", "find_customer_by_phone")
-    return [json.loads(text)["customer_id"] for call, text in calls if call.name in names]
+    return [json.loads(text)["customer_id"] for call, text in calls if call.name in LOOK_UPS]
 
 
 def _deny_unidentified(case: Case) -> str | None:
@@ -54,7 +54,9 @@ def _deny_unconfirmed(case: Case) -> str | None:
     return None if said and _YES.search(said[-1]) else "the customer has not said yes to this change"
 
 
-def _rule(number: int, tools: tuple[str, ...], text: str, deny: Any, read: str = "get_parcel") -> Clause:
+def _rule(
+    number: int, tools: tuple[str, ...], text: str, deny: Any, read: str | tuple[str, ...] = "get_parcel"
+) -> Clause:
     """Return a clause about one parcel; `deny` sees the case and the parcel and is asked only when that exists."""
 
     def ask(case: Case) -> str | None:
@@ -121,7 +123,7 @@ CLAUSES: tuple[Clause, ...] = (
     _rule(11, ("hold_parcel",), "A hold only while the parcel is at the depot.",
           _unless(lambda _, p: p.status == "at_depot", "the parcel is not at the depot")),
     _rule(12, ("hold_parcel",), "A hold of at most 5 days on basic, 10 on plus.",
-          _unless(_hold_short_enough, "the plan does not allow so many days"), "find_customer"),
+          _unless(_hold_short_enough, "the plan does not allow so many days"), LOOK_UPS),
     _rule(13, ("redirect_to_locker",), "A locker only while at the depot or in transit.",
           _unless(lambda _, p: p.status in ("at_depot", "in_transit"), "the parcel is not at the depot or in transit")),
     _rule(14, ("redirect_to_locker",), "No locker for more than 10 kg.",

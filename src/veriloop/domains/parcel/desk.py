@@ -4,6 +4,7 @@ The system checks that things exist; it does not check the policy. That is the a
 """
 
 import random
+from dataclasses import replace
 from typing import Annotated, Any
 
 from veriloop.core.base import derive_seed
@@ -15,7 +16,7 @@ from veriloop.domains.tool import tool
 
 EMAIL = ref("email", "email address")
 PHONE = ref("phone", "phone number")
-TRACKING = ref("tracking", "tracking number")
+TRACKING = replace(ref("tracking", "tracking number"), implied=True)
 CUSTOMER = ref("customer_id", "customer number", told=False)
 
 

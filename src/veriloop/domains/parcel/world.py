@@ -37,7 +37,18 @@ def build_world(database: str) -> Tables:
     apps = {c.email: App(email=c.email, locker_pickup=rng.random() < 0.5, photos=()) for c in customers.values()}
     parcels = _make_parcels(rng, list(customers.values()))
     claims = _make_claims(rng, parcels)
+    _take_photos(rng, customers, parcels, apps)
     return dict(customers=customers, parcels=parcels, lockers=lockers, areas=areas, claims=claims, apps=apps)
+
+
+def _take_photos(
+    rng: random.Random, customers: dict[str, Customer], parcels: dict[str, Parcel], apps: dict[str, App]
+) -> None:
+    """Put photos of some delivered parcels into their owners' apps: taken before anybody called."""
+    for code, parcel in parcels.items():
+        if parcel.status == "delivered" and rng.random() < 0.4:
+            email = customers[parcel.customer_id].email
+            apps[email] = apps[email].model_copy(update={"photos": (*apps[email].photos, code)})
 
 
 def coin_name(rng: random.Random) -> str:

@@ -197,8 +197,10 @@ def _rule(
     return Clause(name, text, tools, ask, source=f"policy.md:{lines}", read=read)
 
 
-def _said(name: str, lines: str, tools: tuple[str, ...], text: str, deny: Callable[[Case], str | None]) -> Clause:
-    return Clause(name, text, tools, deny, about="dialogue", source=f"policy.md:{lines}")
+def _said(
+    name: str, lines: str, tools: tuple[str, ...], text: str, deny: Callable[[Case], str | None], say: str = ""
+) -> Clause:
+    return Clause(name, text, tools, deny, about="dialogue", source=f"policy.md:{lines}", say=say)
 
 
 CLAUSES: tuple[Clause, ...] = (
@@ -243,5 +245,5 @@ CLAUSES: tuple[Clause, ...] = (
     _said("R22", "90,120", ("cancel_pending_order", "return_delivered_order_items"),
           "The customer confirms the order's number.", _deny_unnamed),
     _said("R23", "84,110,130", SWAPS, "Remind the customer to name all the items before they are changed.",
-          _deny_incomplete),
+          _deny_incomplete, "Please make sure that these are all the items: it can be done only once."),
 )  # fmt: skip

@@ -155,10 +155,20 @@ def _understand(memory: Memory, voice: random.Random) -> Message | None:
     intent = _find_intent(memory)
     if intent is None:
         return Message(content="What would you like me to do?")
-    if intent.tool != "update_phone" and _last(_TRACKING, memory.said) is None:
-        ask = ("What is the tracking number of the parcel?", "Could you tell me the tracking number?")
-        return Message(content=voice.choice(ask))
-    return None
+    if intent.tool == "update_phone" or _find_tracking(memory):
+        return None
+    ask = ("What is the tracking number of the parcel?", "Could you tell me the tracking number?")
+    number = (memory.customer or {})["customer_id"]
+    if any(text in ask for text in memory.asked) and memory.answer("list_parcels", customer_id=number) is None:
+        return _call("list_parcels", customer_id=number)
+    return Message(content=voice.choice(ask))
+
+
+def _find_tracking(memory: Memory) -> str | None:
+    """Return the parcel that was named, or the only one there is for a customer who names none."""
+    listed = memory.answer("list_parcels", customer_id=(memory.customer or {}).get("customer_id"))
+    only = listed[0]["tracking"] if isinstance(listed, list) and len(listed) == 1 else None
+    return _last(_TRACKING, memory.said) or only
 
 
 def _find_intent(memory: Memory) -> Intent | None:
@@ -172,7 +182,7 @@ def _find_intent(memory: Memory) -> Intent | None:
 def _serve(memory: Memory, intent: Intent, voice: random.Random) -> Message:
     """Read what the rules need, ask for what is missing, refuse or confirm, and make the change."""
     customer = memory.customer or {}
-    tracking = _last(_TRACKING, memory.said)
+    tracking = _find_tracking(memory)
     parcel: Any = None
     if intent.tool != "update_phone":
         parcel = memory.answer("get_parcel", tracking=tracking)
