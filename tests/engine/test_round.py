@@ -4,14 +4,16 @@ import pytest
 
 import veriloop.engine.round as module
 import veriloop.engine.synthesize as scale_up
+from veriloop.core.errors import VeriloopError
 from veriloop.engine.anchor import build_anchors, find_misjudged
 from veriloop.engine.evolution import Candidate, scale
 from veriloop.engine.fitness import Rise
 from veriloop.engine.plan import RUBRIC, EvaluationPlan, PlanPair
 from veriloop.engine.planner import write_plans
 from veriloop.engine.search import SEARCHES
-from veriloop.engine.stream import Item
+from veriloop.engine.stream import Item, Rejection
 from veriloop.engine.synthesize import SynthConfig, synthesize
+from veriloop.engine.watch import TRIAL, WINDOW
 from veriloop.store.ledger import Ledger
 
 CONFIG = SynthConfig(n=6, seed=13, pilot=4)
@@ -218,3 +220,45 @@ def test_a_run_that_cannot_go_on_ends_with_what_it_has(bench, tmp_path, monkeypa
         result = synthesize(ledger, bench, SynthConfig(n=9, seed=3, evolve=False))
         assert ledger.count("drafts") == 2
     assert result.proved <= 2
+
+
+class TestStreams:
+    CONFIG = SynthConfig(n=26, seed=5, pilot=12, rounds=0)
+
+    def failing(self, monkeypatch):
+        """Let the second plan's items come to nothing in the scale-up, as when its part of the domain went away."""
+        made = scale_up.make_item
+
+        def broken(bench, pair, workflow, order, taken):
+            if pair.id == "plan-1":
+                rejections = tuple(Rejection(attempt=n, stage="synth", reason="gone") for n in range(4))
+                return Item(item=order.item, plan=pair.name, rejections=rejections)
+            return made(bench, pair, workflow, order, taken)
+
+        monkeypatch.setattr(scale_up, "make_item", broken)
+
+    def test_a_stream_that_dries_up_is_retired_and_the_rest_goes_on(self, bench, tmp_path, monkeypatch):
+        self.failing(monkeypatch)
+        with Ledger(tmp_path / "ledger.sqlite") as ledger:
+            result = synthesize(ledger, bench, self.CONFIG)
+            plans = [entry.payload["plan"] for entry in ledger.entries("drafts")]
+        assert result.proved == 26
+        assert [(event.plan, event.state) for event in result.streams] == [("plan-1", "paused"), ("plan-1", "retired")]
+        assert plans.count("plan-1@0") == WINDOW + TRIAL
+
+    def test_a_resumed_run_rests_the_same_streams(self, bench, tmp_path, monkeypatch):
+        self.failing(monkeypatch)
+        with Ledger(tmp_path / "whole.sqlite") as ledger:
+            whole = synthesize(ledger, bench, self.CONFIG)
+
+        def pull(done, _wanted):
+            if done in (14, 17):
+                raise VeriloopError("pulled")
+
+        with Ledger(tmp_path / "broken.sqlite") as ledger:
+            for _ in range(2):
+                with pytest.raises(VeriloopError):
+                    synthesize(ledger, bench, self.CONFIG, progress=pull)
+            again = synthesize(ledger, bench, self.CONFIG)
+        assert again.streams == whole.streams
+        assert again.model_copy(update={"seconds": 0}) == whole.model_copy(update={"seconds": 0})

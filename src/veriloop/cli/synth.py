@@ -86,4 +86,9 @@ def _describe(result: SynthResult) -> str:
         else "nothing was verified",
     ]
     lines += [f"round {entry.round}: fitness {entry.fitness}: {entry.reason}" for entry in result.rounds]
+    lines += [
+        f"{event.plan} {event.state} after item {event.position}: yield {event.found:.2f}, at least "
+        f"{event.lowest:.2f} was to be expected"
+        for event in result.streams
+    ]
     return "\n".join([*lines, f"run: {result.run} ({result.seconds:.1f} s)"])

@@ -1,8 +1,8 @@
 """A synthesis run: pilot, reflection rounds with acceptance and rollback, then scale-up; resumable at every item."""
 
 import time
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -13,6 +13,7 @@ from veriloop.engine.round import Pilot, Round, run_rounds
 from veriloop.engine.search import SEARCHES
 from veriloop.engine.stream import Bench, Item, make_item
 from veriloop.engine.synthesis import Order
+from veriloop.engine.watch import Event, Made, Watch, find_promised
 from veriloop.store.ledger import Ledger
 
 Progress = Callable[[int, int], None]
@@ -43,7 +44,7 @@ class SynthConfig(Frozen):
 
 
 class SynthResult(Frozen):
-    """What a run made; the keys of `synth --json`."""
+    """What a run made; the keys of `synth --json`. streams: plans that were paused, tried again or given up."""
 
     run: str
     attempted: int
@@ -52,6 +53,7 @@ class SynthResult(Frozen):
     mutation_score: float | None
     seconds: float
     rounds: tuple[Round, ...]
+    streams: tuple[Event, ...] = ()
 
 
 def synthesize(
@@ -60,19 +62,24 @@ def synthesize(
     """Make `config.n` proved tasks in `ledger`; what it already holds is kept and not made again."""
     start = time.monotonic()
     pairs, workflow = _evolve(ledger, bench, config)
+    by_id = {pair.id: pair for pair in pairs}
+    watch = Watch(find_promised(list(by_id), _read_pilot(ledger)))
     taken = {entry.payload["id"] for entry in ledger.entries("accepted")}
-    position, limit = 0, config.n * ITEMS_PER_TASK + 20
-    while len(taken) < config.n and position < limit:
-        if ledger.get(position, "drafts") is None:
+    limit = config.n * ITEMS_PER_TASK + 20
+    for position in range(limit):
+        plan, entry = watch.next(), ledger.get(position, "drafts")
+        if plan is None or (entry is None and len(taken) >= config.n):
+            break
+        drafts = entry.payload if entry else None
+        if drafts is None:
             began = time.monotonic()
-            pair = pairs[position % len(pairs)]
-            item = make_item(bench, pair, workflow, _order(config, position), taken)
-            _store_item(ledger, item, time.monotonic() - began)
-            if item.task:
-                taken.add(item.task.id)
+            item = make_item(bench, by_id[plan], workflow, _order(config, position), taken)
+            drafts = _store_item(ledger, item, time.monotonic() - began)
+            taken |= {item.task.id} if item.task else set()
             if progress:
                 progress(len(taken), config.n)
-        position += 1
+        watch.note(*_count_drafts(drafts))
+    ledger.put_meta("streams", [event.model_dump(mode="json") for event in watch.events])
     return summarise(ledger, run, time.monotonic() - start)
 
 
@@ -93,6 +100,7 @@ def summarise(ledger: Ledger, run: str, seconds: float) -> SynthResult:
         mutation_score=caught / tried if tried else None,
         seconds=round(seconds, 3),
         rounds=tuple(Round.model_validate(found) for found in ledger.get_meta("rounds", [])),
+        streams=tuple(Event.model_validate(found) for found in ledger.get_meta("streams", [])),
     )
 
 
@@ -100,8 +108,21 @@ def _order(config: SynthConfig, position: int) -> Order:
     return Order(config.seed, position, split=config.split, databases=config.databases)
 
 
-def _store_item(ledger: Ledger, item: Item, seconds: float) -> None:
-    """Store all stages of an item in one transaction."""
+def _count_drafts(drafts: dict[str, Any]) -> Made:
+    accepted = bool(drafts["accepted"])
+    return drafts["plan"].partition("@")[0], len(drafts["rejections"]) + accepted, accepted
+
+
+def _read_pilot(ledger: Ledger) -> Iterator[Made]:
+    """Yield what came of the items of the pilot that the plans in force were accepted by."""
+    rounds = ledger.get_meta("rounds", [])
+    number = max((found["round"] for found in rounds if found["accepted"]), default=0)
+    for entry in ledger.entries(f"pilot:{number}"):
+        yield _count_drafts(entry.payload | {"accepted": entry.payload["task"] is not None})
+
+
+def _store_item(ledger: Ledger, item: Item, seconds: float) -> dict[str, Any]:
+    """Store all stages of an item in one transaction; returns what is stored of its drafts."""
     with ledger.batch():
         if item.task:
             task = item.task
@@ -116,7 +137,7 @@ def _store_item(ledger: Ledger, item: Item, seconds: float) -> None:
         for number, (trace, judgement) in enumerate(zip(item.traces, item.judgements, strict=True)):
             ledger.put(item.item, f"rollout:{number}", trace.model_dump(mode="json"))
             ledger.put(item.item, f"verdict:{number}", judgement.model_dump(mode="json"))
-        drafts = {
+        drafts: dict[str, Any] = {
             "plan": item.plan,
             "accepted": item.accepted,
             "rejections": [rejection.model_dump(mode="json") for rejection in item.rejections],
@@ -124,6 +145,7 @@ def _store_item(ledger: Ledger, item: Item, seconds: float) -> None:
             "mutants_caught": item.mutants_caught,
         }
         ledger.put(item.item, "drafts", drafts)
+    return drafts
 
 
 def _evolve(ledger: Ledger, bench: Bench, config: SynthConfig) -> tuple[tuple[PlanPair, ...], Workflow]:

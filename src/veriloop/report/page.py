@@ -13,6 +13,7 @@ from veriloop.core.errors import InputError
 from veriloop.report.chart import draw_bar, draw_interval, draw_lines
 from veriloop.report.coverage import Coverage, ProofFacts, read_coverage, read_proofs
 from veriloop.report.dialogue import Shown, pick_demonstrations, pick_played
+from veriloop.report.evolution import trace_fitness
 from veriloop.report.funnel import Funnel, read_funnel
 from veriloop.report.score import Curves, Difference, ScoreTable, compare_evals, read_figures, read_scores
 from veriloop.store.file import write_text
@@ -93,6 +94,7 @@ def render_page(facts: Facts, comparison: Comparison | None = None) -> str:
     )
     environment.filters.update(percent=spell_percent, number=spell_number)
     environment.globals.update(draw_bar=draw_bar, draw_interval=draw_interval, draw_lines=draw_lines)
+    environment.globals.update(trace_fitness=trace_fitness)
     style = Markup(folder.joinpath("style.css").read_text(encoding="utf-8"))
     return environment.get_template("page.html.j2").render(facts=facts, comparison=comparison, style=style)
 
