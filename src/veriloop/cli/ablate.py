@@ -19,7 +19,7 @@ class Size:
 
     tasks: Annotated[int, Parameter(validator=Number(gte=20))] = 1200
     """Tasks to practise on."""
-    demonstrations: Annotated[int, Parameter(validator=Number(gte=0))] = 400
+    demonstrations: Annotated[int, Parameter(validator=Number(gte=0))] = 150
     """Dialogues of those tasks that the agent is fine-tuned on before; 0 for all."""
     held_out: Annotated[int, Parameter(validator=Number(gte=10))] = 240
     """Tasks over databases never trained on, on which the agents are compared."""
