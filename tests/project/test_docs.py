@@ -45,7 +45,8 @@ def run_command(line: str) -> None:
         subprocess.run(line, shell=True, check=True, capture_output=True, env={**os.environ, "PATH": path})
         return
     arguments = words[1:]
-    if arguments[0] in PARSED_ONLY or any(word.startswith("openai:") for word in arguments):
+    served = any(word.startswith("openai:") or word == "--base-url" for word in arguments)
+    if arguments[0] in PARSED_ONLY or served:
         parse(arguments)
         return
     if any("tau2" in word or "official" in word for word in arguments):

@@ -7,7 +7,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from veriloop.report.funnel import STAGES, Funnel, generalise, read_funnel
+from veriloop.engine.tally import generalise
+from veriloop.report.funnel import STAGES, Funnel, read_funnel
 from veriloop.store.run import create_run
 
 REJECTIONS = st.builds(

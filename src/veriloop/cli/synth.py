@@ -1,6 +1,6 @@
 """`veriloop synth`."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,6 +18,25 @@ PILOT, ITEMS_PER_PLAN = 48, 8
 
 @Parameter(name="*")
 @dataclass(frozen=True)
+class Reflector:
+    """The model that proposes changes under `--search llm`."""
+
+    model: str = ""
+    """The model that proposes under `--search llm`, by its name at the endpoint."""
+    base_url: str = ""
+    """Where that model is served; empty for the SDK's default."""
+    key_env: str = "OPENAI_API_KEY"
+    """Name of the environment variable that holds the key."""
+    prices: Annotated[tuple[float, float], Parameter(name="--usd-per-mtok")] = (0.0, 0.0)
+    """US dollars per million tokens, of prompts and of completions."""
+    prompts: str = ""
+    """Folder with an edited `reflector.md`."""
+    max_usd: Annotated[float | None, Parameter(validator=Number(gte=0))] = None
+    """Stop with exit code 3 when the run's models have cost so much; resuming with more goes on."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
 class Evolution:
     """How plans are written, tried and changed."""
 
@@ -27,12 +46,13 @@ class Evolution:
     """Reflection rounds before the scale-up."""
     pilot: Annotated[int, Parameter(validator=Number(gte=0))] = 0
     """Items of each pilot; 0 for eight a plan, at least 48. More of them tell a smaller rise from noise."""
-    search: Literal["native", "random"] = "native"
-    """Who proposes changes: reflection on the pilot, or chance as its control."""
+    search: Literal["native", "random", "llm"] = "native"
+    """Who proposes changes: counting what the pilot made, chance as its control, or a model that reads the same."""
     verify: Annotated[bool, Parameter(negative="--no-verify")] = True
     """Prove tasks and judge demonstrations; `--no-verify` is for ablations."""
     evolve: Annotated[bool, Parameter(negative="--no-evolve")] = True
     """Rewrite plans from the pilot's failures; `--no-evolve` keeps them as written."""
+    reflector: Reflector = field(default_factory=Reflector)
 
 
 @Parameter(name="*")
@@ -72,9 +92,10 @@ def synth_command(
     evolution = evolution or Evolution()
     chosen = {**asdict(draw or Draw()), **asdict(evolution)}
     chosen["pilot"] = evolution.pilot or max(PILOT, ITEMS_PER_PLAN * evolution.plans)
+    max_usd = chosen["reflector"].pop("max_usd")
     config = SynthConfig(n=n, scope=(only or Only()).scope(), **chosen)
     with show_progress(f"proving tasks of {domain}") as progress:
-        result = run_synthesis(domain, out, config, resume=resume, progress=progress)
+        result = run_synthesis(domain, out, config, resume=resume, max_usd=max_usd, progress=progress)
     return Result(result.model_dump(mode="json"), _describe(result), 0 if result.proved >= n else 1)
 
 
@@ -90,5 +111,10 @@ def _describe(result: SynthResult) -> str:
         f"{event.plan} {event.state} after item {event.position}: yield {event.found:.2f}, at least "
         f"{event.lowest:.2f} was to be expected"
         for event in result.streams
+    ]
+    lines += [
+        f"{role}: {spent['answers']:.0f} answers, {spent['prompt_tokens'] + spent['completion_tokens']:.0f} tokens, "
+        f"{spent['dollars']:.4f} USD"
+        for role, spent in result.spent.items()
     ]
     return "\n".join([*lines, f"run: {result.run} ({result.seconds:.1f} s)"])

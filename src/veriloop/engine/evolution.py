@@ -12,6 +12,10 @@ CAP, FLOOR = 64.0, 1 / 16
 """Bounds of a weight: nothing drowns out the rest and nothing goes away, so that coverage stays what it is."""
 
 
+class ProposalError(Exception):
+    """A search came to no usable proposal; says why. The round counts as rolled back."""
+
+
 class Candidate(Frozen):
     """A rewritten plan set with the reasons, one line per change; no reason means that nothing was changed."""
 
@@ -24,7 +28,8 @@ class Candidate(Frozen):
 class Evidence:
     """What a search may look at when it proposes: the plans in force and what their pilot made of them.
 
-    rollbacks: proposals in a row that were rolled back since the last accepted one. rng: the proposal's own randomness.
+    rollbacks: proposals in a row that were rolled back since the last accepted one. history: a line for each earlier
+    round with what became of it. rng: the proposal's own randomness.
     """
 
     reach: Reach
@@ -32,6 +37,7 @@ class Evidence:
     workflow: Workflow
     items: tuple[Item, ...]
     rollbacks: int = 0
+    history: tuple[str, ...] = ()
     rng: random.Random = field(default_factory=lambda: random.Random(0))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from veriloop.core.base import Frozen, derive_seed
 from veriloop.engine.anchor import build_anchors
-from veriloop.engine.evolution import Candidate, Evidence, diff_plans
+from veriloop.engine.evolution import Candidate, Evidence, ProposalError, diff_plans
 from veriloop.engine.fitness import Fitness, Rise, measure_fitness, measure_rise
 from veriloop.engine.gate import decide, find_objections
 from veriloop.engine.plan import PlanPair, Reach, Workflow
@@ -15,6 +15,9 @@ from veriloop.engine.search import Search
 from veriloop.engine.stream import Bench, Item, make_item
 from veriloop.engine.synthesis import Order
 from veriloop.store.ledger import Ledger
+
+CHANGES_TOLD = 12
+"""Changes of an earlier round that the next proposal is told of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,14 @@ def run_rounds(
     rounds = [_open_record(ledger, bench, reach, pilot, now)]
     for number in range(1, count + 1):
         rng = random.Random(derive_seed("search", pilot.seed, number))
-        candidate = search(Evidence(reach, now.pairs, now.workflow, now.items, now.rollbacks, rng))
+        history = tuple(_tell(found) for found in rounds[1:])
+        evidence = Evidence(reach, now.pairs, now.workflow, now.items, now.rollbacks, history, rng)
+        try:
+            candidate = _propose(ledger, search, evidence, number)
+        except ProposalError as error:
+            now.rollbacks += 1
+            rounds.append(_record(number, now, now.fitness, accepted=False, reason=f"no usable proposal: {error}"))
+            continue
         if not candidate.reasons:
             reason = "the pilot gives no reason to change anything"
             rounds.append(_record(number, now, now.fitness, accepted=False, reason=reason))
@@ -101,6 +111,27 @@ def run_rounds(
             now.rollbacks += 1
         rounds.append(record)
     return now.pairs, now.workflow, rounds
+
+
+def _propose(ledger: Ledger, search: Search, evidence: Evidence, number: int) -> Candidate:
+    """Return the round's proposal as it was stored, or ask for one and store it: no answer is paid for twice."""
+    stage = f"proposal:{number}"
+    stored = ledger.get(0, stage)
+    if stored is None:
+        try:
+            ledger.put(0, stage, search(evidence).model_dump(mode="json"))
+        except ProposalError as error:
+            ledger.put(0, stage, {"error": str(error)}, "rejected")
+    entry = stored or ledger.get(0, stage)
+    assert entry is not None
+    if entry.status == "rejected":
+        raise ProposalError(entry.payload["error"])
+    return Candidate.model_validate(entry.payload)
+
+
+def _tell(record: Round) -> str:
+    changes = "; ".join(record.changes[:CHANGES_TOLD])
+    return f"Round {record.round}: {changes or 'no change'}. {record.reason}."
 
 
 def run_pilot(

@@ -7,10 +7,11 @@ from typing import Any, Literal
 from pydantic import Field
 
 from veriloop.core.base import Frozen, derive_seed
+from veriloop.core.errors import InputError
 from veriloop.engine.plan import PlanPair, Scope, Workflow, find_reach
 from veriloop.engine.planner import find_closest, write_plans
 from veriloop.engine.round import Pilot, Round, run_rounds
-from veriloop.engine.search import SEARCHES
+from veriloop.engine.search import SEARCHES, Search
 from veriloop.engine.stream import Bench, Item, make_item
 from veriloop.engine.synthesis import Order
 from veriloop.engine.watch import Event, Made, Watch, find_promised
@@ -22,12 +23,26 @@ ITEMS_PER_TASK = 4
 """A run gives up when this many items per wanted task were made: the domain offers no more under its plans."""
 
 
+class RoleModel(Frozen):
+    """The model that plays a role: its name, where it is served (empty for the SDK's default), what it costs.
+
+    key_env: name of the environment variable with the key. prices: US dollars per million tokens, of prompt and of
+    completion. prompts: folder of edited prompts, empty for ours.
+    """
+
+    model: str = ""
+    base_url: str = ""
+    key_env: str = "OPENAI_API_KEY"
+    prices: tuple[float, float] = (0.0, 0.0)
+    prompts: str = ""
+
+
 class SynthConfig(Frozen):
     """What a synthesis run makes.
 
     n: proved tasks wanted. scope: the tools and tiers to keep to. pilot: items of each pilot, dealt to the plans in
-    turn, two for each at least. search: who proposes changes of the plans. databases: how many of the split's databases
-    are used.
+    turn, two for each at least. search: who proposes changes of the plans; `llm` is the model named as reflector.
+    databases: how many of the split's databases are used.
     """
 
     n: int = Field(ge=1)
@@ -36,7 +51,8 @@ class SynthConfig(Frozen):
     plans: int = Field(default=2, ge=1)
     rounds: int = Field(default=1, ge=0)
     pilot: int = Field(default=48, ge=2)
-    search: Literal["native", "random"] = "native"
+    search: Literal["native", "random", "llm"] = "native"
+    reflector: RoleModel = RoleModel()
     split: str = "train"
     databases: int = Field(default=50, ge=1)
     verify: bool = True
@@ -44,7 +60,10 @@ class SynthConfig(Frozen):
 
 
 class SynthResult(Frozen):
-    """What a run made; the keys of `synth --json`. streams: plans that were paused, tried again or given up."""
+    """What a run made; the keys of `synth --json`.
+
+    streams: plans that were paused, tried again or given up. spent: by role the attempts, answers, tokens and dollars.
+    """
 
     run: str
     attempted: int
@@ -54,14 +73,24 @@ class SynthResult(Frozen):
     seconds: float
     rounds: tuple[Round, ...]
     streams: tuple[Event, ...] = ()
+    spent: dict[str, dict[str, float]] = {}
 
 
 def synthesize(
-    ledger: Ledger, bench: Bench, config: SynthConfig, *, run: str = "", progress: Progress | None = None
+    ledger: Ledger,
+    bench: Bench,
+    config: SynthConfig,
+    *,
+    run: str = "",
+    search: Search | None = None,
+    progress: Progress | None = None,
 ) -> SynthResult:
-    """Make `config.n` proved tasks in `ledger`; what it already holds is kept and not made again."""
+    """Make `config.n` proved tasks in `ledger`; what it already holds is kept and not made again.
+
+    search: who proposes changes of the plans, by default the one that the settings name.
+    """
     start = time.monotonic()
-    pairs, workflow = _evolve(ledger, bench, config)
+    pairs, workflow = _evolve(ledger, bench, config, search or SEARCHES.get(config.search))
     by_id = {pair.id: pair for pair in pairs}
     watch = Watch(find_promised(list(by_id), _read_pilot(ledger)))
     taken = {entry.payload["id"] for entry in ledger.entries("accepted")}
@@ -101,6 +130,7 @@ def summarise(ledger: Ledger, run: str, seconds: float) -> SynthResult:
         seconds=round(seconds, 3),
         rounds=tuple(Round.model_validate(found) for found in ledger.get_meta("rounds", [])),
         streams=tuple(Event.model_validate(found) for found in ledger.get_meta("streams", [])),
+        spent=ledger.get_meta("spent", {}),
     )
 
 
@@ -148,14 +178,18 @@ def _store_item(ledger: Ledger, item: Item, seconds: float) -> dict[str, Any]:
     return drafts
 
 
-def _evolve(ledger: Ledger, bench: Bench, config: SynthConfig) -> tuple[tuple[PlanPair, ...], Workflow]:
+def _evolve(
+    ledger: Ledger, bench: Bench, config: SynthConfig, search: Search | None
+) -> tuple[tuple[PlanPair, ...], Workflow]:
     """Return the plans to scale up with: those stored, or the outcome of pilot and reflection rounds."""
     if not ledger.get_meta("plans"):
         pairs, workflow = write_plans(bench.domain, config.plans, config.scope, config.seed), Workflow()
         closest = find_closest(pairs)
         ledger.put_meta("closest_plans", closest and round(closest[0], 4))
         if config.evolve and config.verify:
-            reach, search = find_reach(bench.domain, config.scope), SEARCHES[config.search]
+            if search is None:
+                raise InputError(f"--search {config.search} needs a model; name one with --model")
+            reach = find_reach(bench.domain, config.scope)
             pilot = Pilot(derive_seed("pilot", config.seed) % 2**31, config.pilot, config.databases)
             start = pairs, workflow
             pairs, workflow, rounds = run_rounds(ledger, bench, reach, pilot, search, config.rounds, start)

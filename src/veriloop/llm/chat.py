@@ -5,11 +5,16 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
+from veriloop.core.errors import PlayerError
 from veriloop.core.message import Usage
 
 
 class AnswerError(ValueError):
     """An endpoint answered with something that is no chat completion; says what is wrong with it."""
+
+
+class RefusedError(PlayerError):
+    """The endpoint does not take this very request, whoever asks: a field it does not know, or one that is wrong."""
 
 
 class ContextError(Exception):

@@ -18,7 +18,9 @@ from urllib.parse import urlsplit, urlunsplit
 from veriloop.core.base import derive_seed
 from veriloop.core.errors import BudgetError, InputError, PlayerError, VeriloopError
 from veriloop.core.message import Usage
-from veriloop.llm.chat import AnswerError, ChatAnswer, ChatRequest, ContextError, read_answer
+from veriloop.llm.chat import AnswerError, ChatAnswer, ChatRequest, ContextError, RefusedError, read_answer
+from veriloop.llm.limit import AdaptiveLimit
+from veriloop.llm.price import Budget, Price
 from veriloop.llm.retry import Retry, find_delay, is_transient, read_retry_after
 
 
@@ -28,7 +30,8 @@ class Endpoint:
 
     base_url: of the API ("http://127.0.0.1:8000/v1"); None means the SDK's default. key_env: name of the environment
     variable that holds the key; only the name is ever stored. timeout: seconds for one whole attempt. width: requests
-    in flight at most, a request that waits for its next attempt included, so that a busy endpoint is left alone.
+    in flight at most, a request that waits for its next attempt included; refusals for load and time-outs halve it and
+    good answers widen it again.
     """
 
     model: str
@@ -37,16 +40,18 @@ class Endpoint:
     timeout: float = 120.0
     width: int = 16
     retry: Retry = field(default_factory=Retry)
+    price: Price = field(default_factory=Price)
 
 
 @dataclass(slots=True)
 class Spent:
-    """What a client has used so far: attempts sent, of which repeated, answers read, tokens of those answers."""
+    """What a client has used so far: attempts sent, of which repeated, answers read, their tokens and dollars."""
 
     attempts: int = 0
     repeated: int = 0
     answers: int = 0
     usage: Usage = field(default_factory=Usage)
+    dollars: float = 0.0
 
 
 @dataclass(slots=True)
@@ -55,22 +60,26 @@ class _Link:
 
     loop: asyncio.AbstractEventLoop
     sdk: Any
-    slots: asyncio.Semaphore
+    slots: AdaptiveLimit
 
 
 class _TransientError(Exception):
-    """An attempt failed in a way that may pass; `asked` is the wait in seconds that the endpoint named."""
+    """An attempt failed in a way that may pass.
 
-    def __init__(self, reason: str, asked: float | None = None) -> None:
+    asked: the wait in seconds that the endpoint named. busy: whether load is the likely reason.
+    """
+
+    def __init__(self, reason: str, asked: float | None = None, *, busy: bool = False) -> None:
         super().__init__(reason)
-        self.asked = asked
+        self.asked, self.busy = asked, busy
 
 
 class Client:
     """Asks one endpoint; may be used from one event loop at a time, and again from another later."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self.endpoint = endpoint
+    def __init__(self, endpoint: Endpoint, budget: Budget | None = None) -> None:
+        """Take the endpoint and the money that it may use up together with other clients."""
+        self.endpoint, self.budget = endpoint, budget or Budget()
         self.spent = Spent()
         self._link: _Link | None = None
 
@@ -80,9 +89,15 @@ class Client:
         rng = random.Random(derive_seed("retry", self.endpoint.model, request.seed or 0))
         async with link.slots:
             for attempt in range(1, self.endpoint.retry.attempts + 1):
+                epoch = link.slots.epoch
+                self.budget.check()
                 try:
-                    return await self._attempt(link.sdk, request)
+                    answer = await self._attempt(link.sdk, request)
+                    link.slots.widen()
+                    return answer
                 except _TransientError as error:
+                    if error.busy:
+                        link.slots.narrow(epoch)
                     delay = find_delay(self.endpoint.retry, attempt, error.asked, rng)
                     if delay is None:
                         raise PlayerError(f"{self._name()} failed at attempt {attempt}: {error}") from None
@@ -100,7 +115,7 @@ class Client:
         loop = asyncio.get_running_loop()
         if self._link is None or self._link.loop is not loop:
             sdk = _open_sdk(self.endpoint, self._read_key())
-            self._link = _Link(loop, sdk, asyncio.Semaphore(self.endpoint.width))
+            self._link = _Link(loop, sdk, AdaptiveLimit(self.endpoint.width))
         return self._link
 
     def _read_key(self) -> str:
@@ -123,7 +138,7 @@ class Client:
                 response = await sdk.chat.completions.with_raw_response.create(**_spell(self.endpoint.model, request))
             answer = read_answer(response.content)
         except (TimeoutError, openai.APITimeoutError):
-            raise _TransientError(f"no answer within {self.endpoint.timeout:g} s") from None
+            raise _TransientError(f"no answer within {self.endpoint.timeout:g} s", busy=True) from None
         except openai.APIStatusError as error:
             raise self._judge_status(error) from None
         except openai.APIConnectionError as error:
@@ -132,6 +147,9 @@ class Client:
             raise _TransientError(self._redact(str(error))) from None
         self.spent.answers += 1
         self.spent.usage = _add(self.spent.usage, answer.usage)
+        dollars = self.endpoint.price.cost(answer.usage)
+        self.spent.dollars += dollars
+        self.budget.charge(dollars)
         return answer
 
     def _judge_status(self, error: Any) -> Exception:
@@ -141,13 +159,14 @@ class Client:
         if status == 402 or error.code == "insufficient_quota":
             return BudgetError(f"{self._name()} has no quota left: {said}")
         if is_transient(status):
-            return _TransientError(said, read_retry_after(error.response.headers.get("retry-after"), time.time()))
+            asked = read_retry_after(error.response.headers.get("retry-after"), time.time())
+            return _TransientError(said, asked, busy=status in (408, 429, 503))
         if status in (401, 403, 404):
             key = f"the key in ${self.endpoint.key_env}"
             return InputError(f"{self._name()} refuses: {said}; check the model's name, the base URL and {key}")
         if error.code == "context_length_exceeded" or "context length" in said:
             return ContextError(said)
-        return PlayerError(f"{self._name()} refuses the request: {said}")
+        return RefusedError(f"{self._name()} refuses the request: {said}")
 
     def _redact(self, text: str) -> str:
         """Return the text without the key: some servers repeat the headers in their error."""

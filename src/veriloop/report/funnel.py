@@ -1,10 +1,10 @@
 """What became of the drafts: how many each stage let through, why the others were given up, and who was to blame."""
 
-import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from veriloop.engine.tally import generalise
 from veriloop.store.run import Run
 
 STAGES = {
@@ -14,7 +14,6 @@ STAGES = {
     "rollout": "Proved",
 }
 """Stage that may reject -> what a draft that reaches it has behind it."""
-_VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|\S*\d\S*")
 REASONS_SHOWN = 4
 
 
@@ -70,11 +69,6 @@ def read_funnel(run: Run) -> Funnel:
         if blame := entry.payload.get("blame"):
             funnel.blames[blame["fault"]] += 1
     return funnel
-
-
-def generalise(reason: str) -> str:
-    """Return a reason without the names and numbers of its case, so that equal reasons can be counted."""
-    return _VARYING.sub("…", reason)[:160]
 
 
 def _add_drafts(funnel: Funnel, drafts: dict[str, Any]) -> None:

@@ -1,0 +1,123 @@
+"""The reflector as a model: reads what a pilot made, answers with edits of the plans' weights."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from veriloop.core.base import Frozen
+from veriloop.domains.domain import Domain
+from veriloop.engine.evolution import Candidate, Evidence, ProposalError, scale
+from veriloop.engine.plan import FACETS, PlanPair, Weights
+from veriloop.engine.role.prompt import render_prompt
+from veriloop.engine.tally import count_failures, count_pilot
+from veriloop.llm.chat import ChatRequest
+from veriloop.llm.client import Client
+from veriloop.llm.structured import ShapeError, ask_shaped
+
+LOWEST, HIGHEST = 0.125, 8.0
+"""Bounds of one edit's factor."""
+FAILURES = 12
+"""Kinds of failures that the model is shown, the most frequent ones."""
+
+
+class Edit(Frozen):
+    """One change: multiply the weight of `name` in a facet of one plan, or of "all"."""
+
+    plan: str
+    facet: Literal["tools", "tiers", "personas", "clauses"]
+    name: str
+    factor: float = Field(ge=LOWEST, le=HIGHEST)
+    reason: str = Field(min_length=1, max_length=400)
+
+
+class Proposal(Frozen):
+    """A model's answer. attempts: drafts for a task before it is given up, None to leave it."""
+
+    edits: tuple[Edit, ...] = Field(max_length=60)
+    attempts: int | None = Field(ge=1, le=32)
+
+
+class ModelReflector:
+    """Asks a model for the next proposal; a `Search` as the scripted reflector is one."""
+
+    def __init__(self, client: Client, domain: Domain, *, prompts: Path | None = None, tries: int = 3) -> None:
+        """Take the model's client and the domain whose rules it is told. prompts: folder of edited prompts."""
+        self._client, self._domain, self._prompts, self._tries = client, domain, prompts, tries
+
+    def __call__(self, evidence: Evidence) -> Candidate:
+        """Return the model's proposal; raises ProposalError when none of its answers can be used."""
+        messages = [{"role": "user", "content": self._write_prompt(evidence)}]
+        request = ChatRequest(messages, seed=evidence.rng.randrange(2**31))
+        try:
+            proposal = asyncio.run(self._ask(request, evidence))
+        except ShapeError as error:
+            raise ProposalError(str(error)) from None
+        return apply_proposal(proposal, evidence)
+
+    async def _ask(self, request: ChatRequest, evidence: Evidence) -> Proposal:
+        try:
+            shaped = await ask_shaped(
+                self._client, request, Proposal, check=lambda found: find_problems(found, evidence), tries=self._tries
+            )
+        finally:
+            await self._client.close()
+        return shaped.value
+
+    def _write_prompt(self, evidence: Evidence) -> str:
+        rows = count_pilot(evidence)
+        named = {row.name for row in rows if row.facet == "clauses"}
+        return render_prompt(
+            "reflector",
+            self._prompts,
+            domain=self._domain.name,
+            accepted=sum(item.accepted for item in evidence.items),
+            drafts=sum(len(item.rejections) + item.accepted for item in evidence.items),
+            lowest=LOWEST,
+            highest=HIGHEST,
+            rows=rows,
+            failures=count_failures(evidence)[:FAILURES],
+            clauses=[clause for clause in self._domain.clauses if clause.id in named],
+            pairs=evidence.pairs,
+            history=evidence.history,
+            attempts=evidence.workflow.attempts,
+        )
+
+
+def find_problems(proposal: Proposal, evidence: Evidence) -> list[str]:
+    """Return what cannot be carried out of a proposal, each with what there is instead."""
+    problems = list[str]()
+    plans = ["all", *(pair.id for pair in evidence.pairs)]
+    for number, edit in enumerate(proposal.edits):
+        names: Weights = getattr(evidence.reach, edit.facet)
+        if edit.name not in names:
+            problems.append(f"edits.{number}.name: {edit.name!r} is none of the {edit.facet}: {', '.join(names)}")
+        if edit.plan not in plans:
+            problems.append(f"edits.{number}.plan: there is no {edit.plan!r}; name one of {', '.join(plans[:20])}")
+    return problems
+
+
+def apply_proposal(proposal: Proposal, evidence: Evidence) -> Candidate:
+    """Return the plans with a proposal's edits; an empty one gives no reason."""
+    pairs = tuple(_edit(pair, proposal.edits) for pair in evidence.pairs)
+    reasons = [
+        f"{edit.plan}: {edit.facet}: {edit.name} by {edit.factor:g}: {edit.reason}"
+        for edit in proposal.edits
+        if edit.factor != 1
+    ]
+    workflow = evidence.workflow
+    if proposal.attempts is not None and proposal.attempts != workflow.attempts:
+        reasons.append(f"attempts change from {workflow.attempts} to {proposal.attempts}")
+        workflow = workflow.model_copy(update={"attempts": proposal.attempts})
+    return Candidate(pairs=pairs, workflow=workflow, reasons=tuple(reasons))
+
+
+def _edit(pair: PlanPair, edits: Sequence[Edit]) -> PlanPair:
+    """Return the pair with the edits that are about it; of several about one weight the product counts."""
+    factors: dict[str, Weights] = {facet: {} for facet in FACETS}
+    for edit in edits:
+        if edit.plan in ("all", pair.id):
+            factors[edit.facet][edit.name] = factors[edit.facet].get(edit.name, 1.0) * edit.factor
+    return scale(pair, factors)

@@ -1,0 +1,102 @@
+"""Answers of a given shape: asked for by JSON schema, checked, and asked for again with what was wrong with them."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from veriloop.llm.chat import ChatRequest, ContextError, RefusedError
+from veriloop.llm.client import Client
+
+T = TypeVar("T", bound=BaseModel)
+_FENCED = re.compile(r"```(?:json)?\s*(.*?)```", re.DOTALL)
+_THOUGHT = re.compile(r"\A.*</think>", re.DOTALL)
+
+
+class ShapeError(Exception):
+    """A model gave no answer of the wanted shape in all its tries; says what was wrong with the last one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shaped(Generic[T]):
+    """An answer of the wanted shape. tries: answers it took, the last one included."""
+
+    value: T
+    tries: int
+
+
+async def ask_shaped(
+    client: Client,
+    request: ChatRequest,
+    shape: type[T],
+    *,
+    check: Callable[[T], list[str]] = lambda _value: [],
+    tries: int = 3,
+) -> Shaped[T]:
+    """Return an answer that is a `shape` and to which `check` has no objection.
+
+    Each failed answer goes back to the model with the objections. The schema is sent as `response_format` and stands in
+    the first message too, since servers differ in whether they keep to it; one that refuses the field is asked without.
+    Raises ShapeError after `tries` answers, PlayerError, InputError or BudgetError as the client does.
+    """
+    schema = shape.model_json_schema()
+    messages = [*request.messages, {"role": "user", "content": _explain(schema)}]
+    options = {**request.options, "response_format": _format(shape.__name__, schema)}
+    problems: list[str] = []
+    for number in range(1, tries + 1):
+        seed = None if request.seed is None else request.seed + number - 1
+        try:
+            try:
+                answer = await client.complete(ChatRequest(messages=messages, seed=seed, options=options))
+            except RefusedError:
+                if "response_format" not in options:
+                    raise
+                options = dict(request.options)
+                answer = await client.complete(ChatRequest(messages=messages, seed=seed, options=options))
+        except ContextError as error:
+            raise ShapeError(f"the request is longer than the model's context: {error}") from None
+        value, problems = _read(answer.content, shape, check)
+        if value is not None:
+            return Shaped(value, number)
+        if answer.finish == "length":
+            problems = ["the answer was cut by the token limit; be shorter", *problems]
+        messages = [
+            *messages,
+            {"role": "assistant", "content": answer.content},
+            {"role": "user", "content": "That cannot be used:\n- " + "\n- ".join(problems) + "\nAnswer again in full."},
+        ]
+    raise ShapeError(f"no usable {shape.__name__} in {tries} answers, last: {'; '.join(problems)[:500]}")
+
+
+def find_json(text: str) -> str:
+    """Return the part of an answer that is meant as JSON: without thoughts, fences and words around the braces."""
+    text = _THOUGHT.sub("", text)
+    if fenced := _FENCED.search(text):
+        text = fenced[1]
+    start, end = text.find("{"), text.rfind("}")
+    return text[start : end + 1] if 0 <= start < end else text.strip()
+
+
+def _read(text: str, shape: type[T], check: Callable[[T], list[str]]) -> tuple[T | None, list[str]]:
+    try:
+        value = shape.model_validate_json(find_json(text))
+    except ValidationError as error:
+        return None, [_say(found) for found in error.errors()[:8]]
+    problems = check(value)
+    return (None, problems) if problems else (value, [])
+
+
+def _say(error: Any) -> str:
+    where = ".".join(map(str, error["loc"])) or "the answer"
+    return f"{where}: {error['msg']}"
+
+
+def _format(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": name, "schema": schema, "strict": True}}
+
+
+def _explain(schema: dict[str, Any]) -> str:
+    return f"Answer with one JSON object of this schema and nothing else:\n{json.dumps(schema, ensure_ascii=False)}"
