@@ -1,11 +1,13 @@
 """Runs that keep to some of a domain's tools and tiers."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from servers.library import load_library
 from veriloop.core.errors import InputError
-from veriloop.engine.plan import Scope, check_scope
+from veriloop.engine.plan import Scope, check_scope, narrow_scope
 from veriloop.engine.planner import write_plans
 from veriloop.engine.synthesize import SynthConfig
 from veriloop.pipeline.synthesis import run_synthesis
@@ -51,6 +53,18 @@ def test_plans_ask_for_no_refusal_outside_the_scope(parcel):
         assert pair.synthesis.clauses and set(pair.synthesis.clauses) <= about_tools
     for pair in write_plans(parcel, 2, Scope(tools=TOOLS, tiers=("single",))):
         assert pair.synthesis.clauses == {}
+
+
+def test_the_narrowest_part_has_something_to_do_and_something_to_refuse(parcel):
+    assert narrow_scope(parcel) == Scope(tools=("change_address",), tiers=("single", "refusal"))
+    check_scope(parcel, narrow_scope(parcel))
+
+
+def test_a_domain_with_little_to_refuse_is_not_narrowed():
+    library = load_library()
+    few = replace(library, clauses=tuple(clause for clause in library.clauses if clause.id == "L1"))
+    assert narrow_scope(few) == Scope()
+    assert narrow_scope(library) == Scope(tools=("move",), tiers=("single", "refusal"))
 
 
 def test_a_run_makes_only_such_tasks(tmp_path: Path):

@@ -10,6 +10,8 @@ from cyclopts.validators import Number
 from veriloop.cli.output import Result, align_table, show_progress
 from veriloop.cli.scope import Only
 from veriloop.core.extra import needs_extra
+from veriloop.domains.registry import load_domain
+from veriloop.engine.plan import Scope, narrow_scope
 
 
 @Parameter(name="*")
@@ -19,10 +21,13 @@ class Size:
 
     tasks: Annotated[int, Parameter(validator=Number(gte=20))] = 1200
     """Tasks to practise on."""
-    demonstrations: Annotated[int, Parameter(validator=Number(gte=0))] = 150
+    demonstrations: Annotated[int, Parameter(validator=Number(gte=0))] = 80
     """Dialogues of those tasks that the agent is fine-tuned on before; 0 for all."""
     held_out: Annotated[int, Parameter(validator=Number(gte=10))] = 240
     """Tasks over databases never trained on, on which the agents are compared."""
+    whole: Annotated[bool, Parameter(negative="")] = False
+    """All of the domain, where neither --only-tools nor --only-tiers is given. By default it is one write tool, done or
+    refused: an agent this small learns no more than that in an hour on two cores."""
 
 
 def ablate_command(
@@ -53,7 +58,11 @@ def ablate_command(
     """
     with needs_extra("train"):
         from veriloop.pipeline.ablate import AblationConfig, ablate_rl
-    config = AblationConfig(**asdict(size or Size()), scope=(only or Only()).scope())
+    chosen = asdict(size or Size())
+    scope = (only or Only()).scope()
+    if not chosen.pop("whole") and scope == Scope():
+        scope = narrow_scope(load_domain(domain))
+    config = AblationConfig(**chosen, scope=scope)
     with show_progress(f"ablating {what} on {domain}") as progress:
         result = ablate_rl(domain, seeds, out, config, workers=workers, progress=progress)
     return Result(result, _describe(result))

@@ -136,6 +136,19 @@ def find_reach(domain: Domain, scope: Scope | None = None) -> Reach:
     )
 
 
+def narrow_scope(domain: Domain) -> Scope:
+    """Return the smallest part of a domain in which there is still something to do and something to refuse.
+
+    That is single tasks and refusals of one write tool: the one with the fewest clauses that a refusal can rest on, of
+    those with two or more, the first of equals. The whole domain where no tool has two.
+    """
+    counts = {tool.name: len(find_reach(domain, Scope(tools=(tool.name,))).clauses) for tool in agent_writes(domain)}
+    fitting = [name for name, count in counts.items() if count > 1]
+    if not fitting:
+        return Scope()
+    return Scope(tools=(min(fitting, key=counts.__getitem__),), tiers=("single", "refusal"))
+
+
 def share(weights: Mapping[str, float]) -> Weights:
     """Return the weights scaled to add up to 1; nothing when there are none."""
     total = sum(weights.values())

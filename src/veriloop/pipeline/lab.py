@@ -69,7 +69,7 @@ class AblationConfig(Frozen):
     # No refill: it would play few dialogues in as many decoding steps as many take. The divergence is weighed because
     # without it 14 steps at 6e-4 took an agent from 0.34 to 0.15 on all that its reward, a turn of phrase, left out.
     # The last weights are kept: choosing among a few noisy validations would add luck to what is measured.
-    rl: RlConfig = RlConfig(steps=46, groups=12, cap=12, learning_rate=8e-4, kl=0.3, validate_every=0)
+    rl: RlConfig = RlConfig(steps=70, groups=12, cap=12, learning_rate=8e-4, kl=0.3, validate_every=0)
 
 
 class Lab:
