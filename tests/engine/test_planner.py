@@ -1,6 +1,9 @@
 """The scripted meta-planner: distinct plans that together are about everything a domain offers."""
 
+import os
 import random
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -80,6 +83,28 @@ class TestDistance:
 
     def test_equal_seeds_give_equal_plans(self, parcel):
         assert write_plans(parcel, 9, seed=4) == write_plans(parcel, 9, seed=4)
+
+    def test_they_do_not_depend_on_the_order_of_sets(self):
+        """Sets of names are ordered by a hash that differs from process to process."""
+        code = (
+            "from veriloop.core.base import content_hash\n"
+            "from veriloop.domains.parcel import load_parcel\n"
+            "from veriloop.engine.planner import write_plans\n"
+            "from veriloop.engine.synthesis import Order, synthesise\n"
+            "parcel = load_parcel(); pairs = write_plans(parcel, 24)\n"
+            "tasks = [synthesise(parcel, pair, Order(5, n)) for n, pair in enumerate(pairs)]\n"
+            "print(content_hash([pair.hash for pair in pairs]), [task and task.id for task in tasks])"
+        )
+        told = {
+            subprocess.run(
+                [sys.executable, "-c", code],
+                capture_output=True,
+                check=True,
+                env={**os.environ, "PYTHONHASHSEED": seed},
+            ).stdout
+            for seed in ("1", "2", "3")
+        }
+        assert len(told) == 1
 
     @given(PLANS, PLANS)
     def test_it_is_a_distance_from_0_to_1(self, left, right):

@@ -82,7 +82,8 @@ def _find_nearest(plan: SynthesisPlan, earlier: Sequence[SynthesisPlan]) -> floa
 
 def _vary(left: Weights, right: Weights) -> float:
     one, other = share(left), share(right)
-    return sum(abs(one.get(name, 0.0) - other.get(name, 0.0)) for name in one.keys() | other.keys()) / 2
+    # In one order, since a sum of fractions depends on it, and so does which of two equally near plans is taken.
+    return sum(abs(one.get(name, 0.0) - other.get(name, 0.0)) for name in sorted(one.keys() | other.keys())) / 2
 
 
 def _draft_plan(
