@@ -1,5 +1,6 @@
 """The whole chain with real, very short training."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,8 @@ def test_chain_and_resume(tmp_path: Path):
     assert list(result["pass_hat"]) == list(AGENTS) == ["noop", "random", "sft", "rl"]
     assert all(set(found) == {"1"} for found in result["pass_hat"].values())
     assert result["pass_hat"]["noop"] == {"1": 0.0}
+    assert json.loads(json.dumps(result)) == result, "what --json prints"
+    assert result["rounds"][0]["round"] == 0
     assert set(read_results(out)) == {"user", "sft", "rl"}
     assert read_curves(out)["sft"][0]["phase"] == "sft"
     assert find_differences(out) == []

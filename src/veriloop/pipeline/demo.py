@@ -62,7 +62,7 @@ def run_demo(
     synthesis = SynthConfig(n=config.tasks, seed=config.seed)
     made = run_synthesis(DOMAIN, out, synthesis, resume=resume, progress=tell("proving tasks"))
     held_out = out / "held_out"
-    unseen = SynthConfig(n=config.held_out, seed=config.seed, rounds=0, split="test")
+    unseen = SynthConfig(n=config.held_out, seed=config.seed, evolve=False, split="test")
     run_synthesis(DOMAIN, held_out, unseen, resume=resume, progress=tell("proving held-out tasks"))
     models = out / "models"
     tell("fine-tuning user and agent")
@@ -82,7 +82,7 @@ def run_demo(
         "run": str(out),
         "proved": made.proved,
         "mutation_score": made.mutation_score,
-        "rounds": made.rounds,
+        "rounds": made.model_dump(mode="json")["rounds"],
         "pass_hat": {name: found["pass_hat"] for name, found in evals.items()},
         "interval_95": {name: found["interval_95"] for name, found in evals.items()},
         "held_out": config.held_out,
