@@ -77,6 +77,23 @@ def test_scope_that_is_not_there(
     assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--pilot", 1], "--pilot"),
+        (["--search", "llm"], "--model"),
+        (["--model", "m"], "go together"),
+        (["--search", "llm", "--model", "m", "--key-env", "NO_KEY_OF_THIS_NAME"], "NO_KEY_OF_THIS_NAME"),
+        (["--search", "llm", "--model", "m", "--base-url", "localhost:8000"], "no address"),
+        (["--search", "llm", "--model", "m", "--usd-per-mtok", "-1", "2"], "negative"),
+        (["--search", "llm", "--model", "m", "--max-usd", "1"], "--usd-per-mtok"),
+        (["--search", "llm", "--model", "m", "--prompts", "nowhere"], "no folder"),
+    ],
+)
+def test_bad_evolution(capsys: pytest.CaptureFixture[str], out: Path, flags: list[str | int], said: str):
+    assert said in refuse(capsys, "synth", "parcel", "-n", 2, "--out", out, *flags)
+
+
 def test_unwritable_out(capsys: pytest.CaptureFixture[str], tmp_path: Path):
     (tmp_path / "file").write_text("kept")
     error = refuse(capsys, "synth", "parcel", "-n", 2, "--out", tmp_path / "file" / "run")

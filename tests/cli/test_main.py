@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import signal
@@ -196,6 +197,22 @@ def test_output_pieces(capsys: pytest.CaptureFixture[str]):
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "veriloop: two lines\n")
     assert Result({}, "x").code == 0
+
+
+def test_bar_names_the_part_of_the_work(monkeypatch: pytest.MonkeyPatch):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stderr", Terminal())
+    with show_progress("work") as progress:
+        progress(1, 48, "pilot:0")
+        shown = sys.stderr
+        time.sleep(0.3)
+        progress(2, 7)
+        time.sleep(0.3)
+    text = shown.getvalue()
+    assert "work, pilot:0" in text and "1/48" in text and "2/7" in text
 
 
 def kill_after(out: Path, condition: Callable[[], bool], *extra: str) -> None:

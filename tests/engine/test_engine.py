@@ -1,4 +1,4 @@
-"""The engine: plans, drafts, streams, reflection, and runs that go on where they stopped."""
+"""The engine: walks, drafts, streams, and runs that go on where they stopped."""
 
 import random
 from collections import Counter

@@ -51,8 +51,6 @@ class TestFitness:
         assert full.value == pytest.approx(full.verified_yield * full.diversity)
         assert measure_fitness(reach, [*pilot, wasted(9)]).verified_yield < full.verified_yield
         assert measure_fitness(reach, pilot[:2]).diversity < full.diversity
-        assert measure_fitness(reach, pilot, cost=0.1).value == pytest.approx(full.value - 0.1)
-        assert measure_fitness(reach, pilot, in_band=0.5).value == pytest.approx(full.value / 2)
 
     def test_no_items_are_worth_nothing(self, parcel):
         assert measure_fitness(find_reach(parcel), []).value == 0

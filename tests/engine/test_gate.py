@@ -38,7 +38,7 @@ class TestDecision:
             (0.1, 0.1, [], False),
             (0.1, 0.1 / MARGIN, [], False),
             (0.1, 0.09 / MARGIN, [], True),
-            (0.9, 0.0, ["it skips proof"], False),
+            (0.9, 0.0, ["no plan offers P9 of its clauses any more"], False),
             (0.9, float("inf"), [], False),
         ],
     )
@@ -57,10 +57,9 @@ class TestObjections:
         moved = [scale(pair, {"tools": {"hold_parcel": 3.0}}) for pair in pairs]
         assert find_objections(bench, suite, pairs, Workflow(), propose(moved)) == []
 
-    def test_a_stage_less_or_a_dialogue_less_is_named(self, bench, suite, pairs):
-        lax = propose(pairs, Workflow(stages=("synth", "rollout", "verdict"), rollouts=0))
-        found = find_objections(bench, suite, pairs, Workflow(), lax)
-        assert found == ["it skips proof", "it plays 0 dialogues a task instead of 1"]
+    def test_a_dialogue_less_is_named(self, bench, suite, pairs):
+        found = find_objections(bench, suite, pairs, Workflow(), propose(pairs, Workflow(rollouts=0)))
+        assert found == ["it plays 0 dialogues a task instead of 1"]
 
     def test_a_missing_plan_is_named(self, bench, suite, pairs):
         assert any("drops" in text for text in find_objections(bench, suite, pairs, Workflow(), propose(pairs[1:])))
@@ -82,14 +81,6 @@ def loosen_rubric(pairs, rng):
     chosen = rng.sample(range(len(pairs)), rng.randint(1, len(pairs)))
     lax = EvaluationPlan(rubric=kept)
     return [pair.model_copy(update={"evaluation": lax}) if n in chosen else pair for n, pair in enumerate(pairs)]
-
-
-def widen_band(pairs, rng):
-    low, high = pairs[0].evaluation.band
-    wide = pairs[0].evaluation.model_copy(
-        update={"band": (low - rng.uniform(0, low) - 0.01, high + rng.uniform(0, 0.15))}
-    )
-    return [pairs[0].model_copy(update={"evaluation": wide}), *pairs[1:]]
 
 
 def shrink(pairs, rng):
@@ -114,7 +105,7 @@ def make_trivial(pairs, rng):
 
 
 class TestHostileReflectors:
-    @pytest.mark.parametrize("kind", [loosen_rubric, widen_band, shrink])
+    @pytest.mark.parametrize("kind", [loosen_rubric, shrink])
     def test_what_loosens_is_never_accepted(self, bench, suite, pairs, kind):
         """Whatever rise it may bring."""
         few = AnchorSuite(suite.dialogues[:6], ())

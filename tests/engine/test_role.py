@@ -13,9 +13,10 @@ from veriloop.core.errors import BudgetError, InputError, PlayerError
 from veriloop.engine.evolution import Evidence, ProposalError
 from veriloop.engine.plan import Workflow, find_reach
 from veriloop.engine.planner import write_plans
+from veriloop.engine.role.model import RoleModel
 from veriloop.engine.role.prompt import render_prompt
 from veriloop.engine.role.reflector import Edit, ModelReflector, Proposal, apply_proposal, find_problems
-from veriloop.engine.synthesize import RoleModel, SynthConfig
+from veriloop.engine.synthesize import SynthConfig
 from veriloop.engine.tally import count_failures, count_pilot
 from veriloop.llm.client import Client, Endpoint
 from veriloop.llm.retry import Retry

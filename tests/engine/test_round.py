@@ -246,6 +246,14 @@ class TestStreams:
         assert [(event.plan, event.state) for event in result.streams] == [("plan-1", "paused"), ("plan-1", "retired")]
         assert plans.count("plan-1@0") == WINDOW + TRIAL
 
+    def test_pilots_say_how_far_they_are(self, bench, tmp_path):
+        seen = []
+        with Ledger(tmp_path / "ledger.sqlite") as ledger:
+            synthesize(ledger, bench, CONFIG, piloting=lambda *found: seen.append(found))
+        stages = [stage for _, _, stage in seen]
+        assert stages[0] == "pilot:0" and "held:0" in stages
+        assert [found for found in seen if found[2] == "pilot:0"] == [(n, 4, "pilot:0") for n in (1, 2, 3, 4)]
+
     def test_a_resumed_run_rests_the_same_streams(self, bench, tmp_path, monkeypatch):
         self.failing(monkeypatch)
         with Ledger(tmp_path / "whole.sqlite") as ledger:

@@ -174,6 +174,26 @@ def test_requests_in_flight_are_limited() -> None:
     assert server.busiest == 3
 
 
+@pytest.mark.parametrize(("fault", "width"), [(faulty.status(429), 4), (faulty.status(500), 8)])
+def test_only_refusals_for_load_narrow_the_limit(fault: Any, width: int) -> None:
+    with FaultyServer(fault, faulty.hang(0.2)) as server:
+        client = make_client(server, width=8)
+
+        async def watch() -> float:
+            asking = asyncio.create_task(client.complete(ASK))
+            while len(server.requests) < 2:
+                await asyncio.sleep(0.01)
+            link = client._link  # pyright: ignore[reportPrivateUsage]
+            assert link is not None
+            found = link.slots.width
+            await asking
+            assert found <= link.slots.width <= 8
+            await client.close()
+            return found
+
+        assert run(watch()) == width
+
+
 def test_client_serves_one_loop_after_the_other() -> None:
     with FaultyServer() as server:
         client = make_client(server)

@@ -31,15 +31,22 @@ def write_error(message: str) -> None:
 
 
 @contextmanager
-def show_progress(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Return a callback (done, total) that moves a bar on stderr; silent where stderr is no terminal."""
+def show_progress(label: str) -> Iterator[Callable[..., None]]:
+    """Return a callback (done, total, what="") that moves a bar on stderr; silent where stderr is no terminal.
+
+    what: the part of the work that is counted, where it is not the whole.
+    """
     if not sys.stderr.isatty():
-        yield lambda _done, _total: None
+        yield lambda _done, _total, _what="": None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+        def move(done: int, total: int, what: str = "") -> None:
+            bar.update(task, completed=done, total=total, description=f"{label}, {what}" if what else label)
+
+        yield move
 
 
 def align_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

@@ -44,8 +44,8 @@ class Evolution:
     """Plan pairs, each with a stream of its own."""
     rounds: Annotated[int, Parameter(validator=Number(gte=0))] = 1
     """Reflection rounds before the scale-up."""
-    pilot: Annotated[int, Parameter(validator=Number(gte=0))] = 0
-    """Items of each pilot; 0 for eight a plan, at least 48. More of them tell a smaller rise from noise."""
+    pilot: Annotated[int | None, Parameter(validator=Number(gte=2))] = None
+    """Items of each pilot, by default eight a plan, at least 48. More of them tell a smaller rise from noise."""
     search: Literal["native", "random", "llm"] = "native"
     """Who proposes changes: counting what the pilot made, chance as its control, or a model that reads the same."""
     verify: Annotated[bool, Parameter(negative="--no-verify")] = True
@@ -95,7 +95,9 @@ def synth_command(
     max_usd = chosen["reflector"].pop("max_usd")
     config = SynthConfig(n=n, scope=(only or Only()).scope(), **chosen)
     with show_progress(f"proving tasks of {domain}") as progress:
-        result = run_synthesis(domain, out, config, resume=resume, max_usd=max_usd, progress=progress)
+        result = run_synthesis(
+            domain, out, config, resume=resume, max_usd=max_usd, progress=progress, piloting=progress
+        )
     return Result(result.model_dump(mode="json"), _describe(result), 0 if result.proved >= n else 1)
 
 
@@ -106,6 +108,8 @@ def _describe(result: SynthResult) -> str:
         if result.mutation_score is not None
         else "nothing was verified",
     ]
+    if result.closest_plans is not None:
+        lines.append(f"plans are at least {result.closest_plans:.3f} apart")
     lines += [f"round {entry.round}: fitness {entry.fitness}: {entry.reason}" for entry in result.rounds]
     lines += [
         f"{event.plan} {event.state} after item {event.position}: yield {event.found:.2f}, at least "

@@ -1,4 +1,4 @@
-"""How good a plan set is, from its pilot: verified yield x diversity x share in the difficulty band - cost."""
+"""How good a plan set is, from its pilot: verified yield x diversity. Difficulty and cost are not measured yet."""
 
 import math
 import random
@@ -21,8 +21,6 @@ class Fitness(Frozen):
     verified_yield: float
     diversity: float
     facets: dict[str, float]
-    in_band: float
-    cost: float
 
 
 class Rise(Frozen):
@@ -32,17 +30,15 @@ class Rise(Frozen):
     noise: float
 
 
-def measure_fitness(reach: Reach, items: Sequence[Item], *, in_band: float = 1.0, cost: float = 0.0) -> Fitness:
-    """Return the fitness of a pilot's items. in_band: share of tasks whose solver pass rate is in the plan's band."""
+def measure_fitness(reach: Reach, items: Sequence[Item]) -> Fitness:
+    """Return the fitness of a pilot's items."""
     verified, facets = _measure_parts(reach, [_count(item) for item in items])
     diversity = sum(facets.values()) / len(facets) if facets else 0.0
     return Fitness(
-        value=verified * diversity * in_band - cost,
+        value=verified * diversity,
         verified_yield=verified,
         diversity=diversity,
         facets=facets,
-        in_band=in_band,
-        cost=cost,
     )
 
 

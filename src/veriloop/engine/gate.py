@@ -52,8 +52,6 @@ def _offered(pairs: Sequence[PlanPair], facet: str) -> set[str]:
 
 
 def _find_loosened(pairs: Sequence[PlanPair], workflow: Workflow, candidate: Candidate) -> Iterator[str]:
-    if missing := [stage for stage in workflow.stages if stage not in candidate.workflow.stages]:
-        yield f"it skips {', '.join(missing)}"
     if candidate.workflow.rollouts < workflow.rollouts:
         yield f"it plays {candidate.workflow.rollouts} dialogues a task instead of {workflow.rollouts}"
     rewritten = {pair.id: pair.evaluation for pair in candidate.pairs}
@@ -63,5 +61,3 @@ def _find_loosened(pairs: Sequence[PlanPair], workflow: Workflow, candidate: Can
             continue
         if lost := {item.id for item in pair.evaluation.rubric} - {item.id for item in after.rubric}:
             yield f"{pair.id} is no longer judged by {', '.join(sorted(lost))}"
-        if after.band[0] < pair.evaluation.band[0] or after.band[1] > pair.evaluation.band[1]:
-            yield f"{pair.id} widens its difficulty band to {after.band[0]:g} to {after.band[1]:g}"

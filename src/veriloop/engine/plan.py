@@ -37,21 +37,18 @@ class RubricItem(Frozen):
 class EvaluationPlan(Frozen):
     """How tasks and dialogues of a stream are judged.
 
-    rubric: ids of `proof.blame` rules that a dialogue must meet. band: the solver's pass rate that makes a task worth
-    training on (from, to).
+    rubric: ids of `proof.blame` rules that a dialogue must meet.
     """
 
     rubric: tuple[RubricItem, ...]
-    band: tuple[float, float] = (0.2, 0.85)
 
 
 class Workflow(Frozen):
-    """The ordered stages and their parameters.
+    """The parameters of the way from draft to demonstration.
 
     attempts: drafts per item before it is given up. rollouts: demonstrations per proved task.
     """
 
-    stages: tuple[str, ...] = ("synth", "proof", "rollout", "verdict")
     attempts: int = 8
     rollouts: int = 1
 

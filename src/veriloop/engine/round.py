@@ -1,8 +1,8 @@
 """Reflection rounds: pilot, proposal, the same pilot again, gate; what is rolled back stays in the archive alone."""
 
 import random
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from veriloop.core.base import Frozen, derive_seed
@@ -20,6 +20,10 @@ CHANGES_TOLD = 12
 """Changes of an earlier round that the next proposal is told of."""
 
 
+PilotProgress = Callable[[int, int, str], None]
+"""Called with (items made, items in all, which pilot) after each item."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pilot:
     """Fixed orders that plan sets are compared on.
@@ -30,6 +34,7 @@ class Pilot:
     seed: int
     size: int
     databases: int
+    progress: PilotProgress | None = None
 
 
 class Round(Frozen):
@@ -139,7 +144,8 @@ def run_pilot(
 ) -> Iterator[Item]:
     """Yield the items of a pilot, the same orders for every plan set; items already stored are read, not made."""
     taken: set[str] = set()
-    for number in range(max(pilot.size, 2 * len(pairs))):
+    size = max(pilot.size, 2 * len(pairs))
+    for number in range(size):
         entry = ledger.get(number, stage)
         if entry:
             item = Item.model_validate(entry.payload)
@@ -149,12 +155,14 @@ def run_pilot(
             ledger.put(number, stage, item.model_dump(mode="json"))
         if item.task:
             taken.add(item.task.id)
+        if pilot.progress:
+            pilot.progress(number + 1, size, stage)
         yield item
 
 
 def _hold_out(ledger: Ledger, bench: Bench, reach: Reach, pilot: Pilot, now: _InForce, number: int) -> float:
     """Return the fitness on orders that the search never sees the outcome of."""
-    unseen = Pilot(derive_seed("held-out", pilot.seed) % 2**31, pilot.size, pilot.databases)
+    unseen = replace(pilot, seed=derive_seed("held-out", pilot.seed) % 2**31)
     made = list(run_pilot(ledger, bench, unseen, now.pairs, now.workflow, f"held:{number}"))
     return round(measure_fitness(reach, made).value, 4)
 

@@ -10,7 +10,8 @@ from veriloop.core.base import Frozen, derive_seed
 from veriloop.core.errors import InputError
 from veriloop.engine.plan import PlanPair, Scope, Workflow, find_reach
 from veriloop.engine.planner import find_closest, write_plans
-from veriloop.engine.round import Pilot, Round, run_rounds
+from veriloop.engine.role.model import RoleModel
+from veriloop.engine.round import Pilot, PilotProgress, Round, run_rounds
 from veriloop.engine.search import SEARCHES, Search
 from veriloop.engine.stream import Bench, Item, make_item
 from veriloop.engine.synthesis import Order
@@ -21,20 +22,6 @@ Progress = Callable[[int, int], None]
 """Called with (proved, wanted) after each item."""
 ITEMS_PER_TASK = 4
 """A run gives up when this many items per wanted task were made: the domain offers no more under its plans."""
-
-
-class RoleModel(Frozen):
-    """The model that plays a role: its name, where it is served (empty for the SDK's default), what it costs.
-
-    key_env: name of the environment variable with the key. prices: US dollars per million tokens, of prompt and of
-    completion. prompts: folder of edited prompts, empty for ours.
-    """
-
-    model: str = ""
-    base_url: str = ""
-    key_env: str = "OPENAI_API_KEY"
-    prices: tuple[float, float] = (0.0, 0.0)
-    prompts: str = ""
 
 
 class SynthConfig(Frozen):
@@ -62,6 +49,7 @@ class SynthConfig(Frozen):
 class SynthResult(Frozen):
     """What a run made; the keys of `synth --json`.
 
+    closest_plans: distance of the two plans as written that are nearest to each other, 0 to 1; None for a single plan.
     streams: plans that were paused, tried again or given up. spent: by role the attempts, answers, tokens and dollars.
     """
 
@@ -72,6 +60,7 @@ class SynthResult(Frozen):
     mutation_score: float | None
     seconds: float
     rounds: tuple[Round, ...]
+    closest_plans: float | None = None
     streams: tuple[Event, ...] = ()
     spent: dict[str, dict[str, float]] = {}
 
@@ -84,13 +73,15 @@ def synthesize(
     run: str = "",
     search: Search | None = None,
     progress: Progress | None = None,
+    piloting: PilotProgress | None = None,
 ) -> SynthResult:
     """Make `config.n` proved tasks in `ledger`; what it already holds is kept and not made again.
 
-    search: who proposes changes of the plans, by default the one that the settings name.
+    search: who proposes changes of the plans, by default the one that the settings name. piloting: called after each
+    item of a pilot, before there is a first task to count.
     """
     start = time.monotonic()
-    pairs, workflow = _evolve(ledger, bench, config, search or SEARCHES.get(config.search))
+    pairs, workflow = _evolve(ledger, bench, config, search or SEARCHES.get(config.search), piloting)
     by_id = {pair.id: pair for pair in pairs}
     watch = Watch(find_promised(list(by_id), _read_pilot(ledger)))
     taken = {entry.payload["id"] for entry in ledger.entries("accepted")}
@@ -129,6 +120,7 @@ def summarise(ledger: Ledger, run: str, seconds: float) -> SynthResult:
         mutation_score=caught / tried if tried else None,
         seconds=round(seconds, 3),
         rounds=tuple(Round.model_validate(found) for found in ledger.get_meta("rounds", [])),
+        closest_plans=ledger.get_meta("closest_plans"),
         streams=tuple(Event.model_validate(found) for found in ledger.get_meta("streams", [])),
         spent=ledger.get_meta("spent", {}),
     )
@@ -179,7 +171,7 @@ def _store_item(ledger: Ledger, item: Item, seconds: float) -> dict[str, Any]:
 
 
 def _evolve(
-    ledger: Ledger, bench: Bench, config: SynthConfig, search: Search | None
+    ledger: Ledger, bench: Bench, config: SynthConfig, search: Search | None, piloting: PilotProgress | None
 ) -> tuple[tuple[PlanPair, ...], Workflow]:
     """Return the plans to scale up with: those stored, or the outcome of pilot and reflection rounds."""
     if not ledger.get_meta("plans"):
@@ -190,7 +182,7 @@ def _evolve(
             if search is None:
                 raise InputError(f"--search {config.search} needs a model; name one with --model")
             reach = find_reach(bench.domain, config.scope)
-            pilot = Pilot(derive_seed("pilot", config.seed) % 2**31, config.pilot, config.databases)
+            pilot = Pilot(derive_seed("pilot", config.seed) % 2**31, config.pilot, config.databases, piloting)
             start = pairs, workflow
             pairs, workflow, rounds = run_rounds(ledger, bench, reach, pilot, search, config.rounds, start)
             ledger.put_meta("rounds", [found.model_dump(mode="json") for found in rounds])

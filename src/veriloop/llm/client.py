@@ -114,11 +114,12 @@ class Client:
     def _connect(self) -> _Link:
         loop = asyncio.get_running_loop()
         if self._link is None or self._link.loop is not loop:
-            sdk = _open_sdk(self.endpoint, self._read_key())
+            sdk = _open_sdk(self.endpoint, self.read_key())
             self._link = _Link(loop, sdk, AdaptiveLimit(self.endpoint.width))
         return self._link
 
-    def _read_key(self) -> str:
+    def read_key(self) -> str:
+        """Return the key from the environment; raises InputError where one is needed and none is set."""
         key = os.environ.get(self.endpoint.key_env)
         if key:
             return key
