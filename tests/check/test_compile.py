@@ -20,7 +20,8 @@ def pick(tasks, tier):
 @pytest.fixture(scope="module")
 def many(parcel):
     from veriloop.engine.planner import write_plans
-    from veriloop.engine.synthesis import Order, synthesise
+    from veriloop.engine.setting import Order
+    from veriloop.engine.synthesis import synthesise
 
     pairs = write_plans(parcel)
     drafts = [synthesise(parcel, pairs[item % 2], Order(seed=11, item=item)) for item in range(60)]

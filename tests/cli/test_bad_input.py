@@ -82,7 +82,9 @@ def test_scope_that_is_not_there(
     [
         (["--pilot", 1], "--pilot"),
         (["--search", "llm"], "--model"),
-        (["--model", "m"], "go together"),
+        (["--model", "m"], "--model goes with"),
+        (["--roles", "llm"], "--model goes with"),
+        (["--roles", "nowhere.toml"], "'nowhere.toml' cannot be read"),
         (["--search", "llm", "--model", "m", "--key-env", "NO_KEY_OF_THIS_NAME"], "NO_KEY_OF_THIS_NAME"),
         (["--search", "llm", "--model", "m", "--base-url", "localhost:8000"], "no address"),
         (["--search", "llm", "--model", "m", "--usd-per-mtok", "-1", "2"], "negative"),

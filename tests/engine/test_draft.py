@@ -10,7 +10,8 @@ from veriloop.domains.walk import explore
 from veriloop.engine.draft import apply_draft, draft_calls, draft_write, evidence_reads, judge_draft
 from veriloop.engine.planner import write_plans
 from veriloop.engine.scenario import pick_topic, render_request
-from veriloop.engine.synthesis import SHAPES, Order, synthesise
+from veriloop.engine.setting import Order
+from veriloop.engine.synthesis import SHAPES, synthesise
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """The engine: walks, drafts, streams, and runs that go on where they stopped."""
 
+import asyncio
 import random
 from collections import Counter
 
@@ -14,12 +15,17 @@ from veriloop.domains.walk import READS_PER_TOOL, draft_arguments, explore, pool
 from veriloop.engine.draft import draft_write, judge_draft
 from veriloop.engine.plan import Workflow
 from veriloop.engine.planner import write_plans
+from veriloop.engine.setting import Order
 from veriloop.engine.stream import make_item
-from veriloop.engine.synthesis import Order, synthesise
+from veriloop.engine.synthesis import synthesise
 from veriloop.engine.synthesize import SynthConfig, summarise, synthesize
 from veriloop.pipeline.synthesis import make_bench
 from veriloop.proof.prove import attach_checker, prove
 from veriloop.store.ledger import Ledger
+
+
+def nothing(_key):
+    return False
 
 
 @pytest.fixture(scope="module")
@@ -172,26 +178,30 @@ class TestStreams:
 
     def test_a_task_that_exists_already_is_drafted_anew(self, parcel, bench):
         pair, order = write_plans(parcel)[0], Order(seed=41, item=0)
-        first = make_item(bench, pair, Workflow(), order, set())
-        again = make_item(bench, pair, Workflow(), order, {first.task.id})
+        first = asyncio.run(make_item(bench, pair, Workflow(), order, nothing))
+        again = asyncio.run(make_item(bench, pair, Workflow(), order, {first.task.id}.__contains__))
         assert again.task is None or again.task.id != first.task.id
         assert "duplicate" in {rejection.stage for rejection in again.rejections}
 
     def test_it_gives_up_after_its_attempts(self, parcel, bench):
         plan = write_plans(parcel)[0]
         idle = plan.model_copy(update={"synthesis": plan.synthesis.model_copy(update={"tools": {}})})
-        item = make_item(bench, idle, Workflow(attempts=3), Order(seed=1, item=0), set())
+        item = asyncio.run(make_item(bench, idle, Workflow(attempts=3), Order(seed=1, item=0), nothing))
         assert not item.accepted
         assert [rejection.attempt for rejection in item.rejections] == [0, 1, 2]
 
     def test_without_verification_nothing_is_proved_or_played(self, parcel):
-        item = make_item(make_bench(parcel, verify=False), write_plans(parcel)[0], Workflow(), Order(1, 1), set())
+        item = asyncio.run(
+            make_item(make_bench(parcel, verify=False), write_plans(parcel)[0], Workflow(), Order(1, 1), nothing)
+        )
         assert item.accepted
         assert item.proof is None
         assert item.traces == ()
 
     def test_more_rollouts_give_more_demonstrations(self, parcel, bench):
-        item = make_item(bench, write_plans(parcel)[0], Workflow(rollouts=3), Order(seed=41, item=2), set())
+        item = asyncio.run(
+            make_item(bench, write_plans(parcel)[0], Workflow(rollouts=3), Order(seed=41, item=2), nothing)
+        )
         assert len(item.traces) == len(item.judgements) == 3
         assert len({trace.seed for trace in item.traces}) == 3
 

@@ -8,7 +8,8 @@ from veriloop.domains.parcel import load_parcel
 from veriloop.domains.task import Task
 from veriloop.domains.tau2.retail import load_retail
 from veriloop.engine.planner import write_plans
-from veriloop.engine.synthesis import Order, synthesise
+from veriloop.engine.setting import Order
+from veriloop.engine.synthesis import synthesise
 
 
 def make(domain: Domain, count: int) -> list[Task]:

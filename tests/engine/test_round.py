@@ -211,8 +211,8 @@ def test_held_out_runs_use_held_out_databases_and_train_pilots(bench, tmp_path):
 def test_a_run_that_cannot_go_on_ends_with_what_it_has(bench, tmp_path, monkeypatch):
     made = scale_up.make_item
 
-    def stuck(bench, pair, workflow, order, taken):
-        return made(bench, pair, workflow.model_copy(update={"attempts": 1}), order, taken | {"x"})
+    def stuck(bench, pair, workflow, order, is_taken):
+        return made(bench, pair, workflow.model_copy(update={"attempts": 1}), order, is_taken)
 
     monkeypatch.setattr(scale_up, "make_item", stuck)
     monkeypatch.setattr(scale_up, "ITEMS_PER_TASK", -2)
@@ -229,11 +229,11 @@ class TestStreams:
         """Let the second plan's items come to nothing in the scale-up, as when its part of the domain went away."""
         made = scale_up.make_item
 
-        def broken(bench, pair, workflow, order, taken):
+        async def broken(bench, pair, workflow, order, is_taken):
             if pair.id == "plan-1":
                 rejections = tuple(Rejection(attempt=n, stage="synth", reason="gone") for n in range(4))
                 return Item(item=order.item, plan=pair.name, rejections=rejections)
-            return made(bench, pair, workflow, order, taken)
+            return await made(bench, pair, workflow, order, is_taken)
 
         monkeypatch.setattr(scale_up, "make_item", broken)
 

@@ -14,7 +14,8 @@ from veriloop.domains.parcel import load_parcel
 from veriloop.domains.task import Fact, Initial, Request, SeatCall, Tags, Task, UserScenario
 from veriloop.domains.tau2.retail import load_retail
 from veriloop.engine.planner import write_plans
-from veriloop.engine.synthesis import Order, synthesise
+from veriloop.engine.setting import Order
+from veriloop.engine.synthesis import synthesise
 from veriloop.evaluate import official
 from veriloop.evaluate.official import OfficialConfig, OfficialTask, run_official, wrap_tasks
 from veriloop.evaluate.record import Record

@@ -19,7 +19,8 @@ from veriloop.core.verdict import Outcome
 from veriloop.domains.parcel import load_parcel
 from veriloop.domains.task import Task
 from veriloop.engine.planner import write_plans
-from veriloop.engine.synthesis import Order, synthesise
+from veriloop.engine.setting import Order
+from veriloop.engine.synthesis import synthesise
 from veriloop.evaluate.own import EvalConfig, evaluate_tasks
 from veriloop.evaluate.record import Record
 from veriloop.llm.client import Client, Endpoint

@@ -183,7 +183,7 @@ def test_only_refusals_for_load_narrow_the_limit(fault: Any, width: int) -> None
             asking = asyncio.create_task(client.complete(ASK))
             while len(server.requests) < 2:
                 await asyncio.sleep(0.01)
-            link = client._link  # pyright: ignore[reportPrivateUsage]
+            link = client._line.link  # pyright: ignore[reportPrivateUsage]
             assert link is not None
             found = link.slots.width
             await asking
@@ -192,6 +192,21 @@ def test_only_refusals_for_load_narrow_the_limit(fault: Any, width: int) -> None
             return found
 
         assert run(watch()) == width
+
+
+def test_roles_at_one_endpoint_share_its_limit() -> None:
+    with FaultyServer(*[faulty.hang(0.1)] * 8) as server:
+        client = make_client(server, width=3)
+        others = [client.serve(role) for role in ("user", "agent")]
+
+        async def many() -> list[ChatAnswer]:
+            try:
+                return await asyncio.gather(*[found.complete(ASK) for found in (client, *others) for _ in range(3)])
+            finally:
+                await others[0].close()
+
+        assert len(run(many())) == 9
+    assert server.busiest == 3
 
 
 def test_client_serves_one_loop_after_the_other() -> None:

@@ -76,6 +76,15 @@ def test_what_is_wrong_goes_back_to_the_model() -> None:
     assert len({request[0]["seed"] for request in server.requests}) == 3, "the same seed would say the same again"
 
 
+def test_what_holds_no_json_is_drawn_again_without_a_word() -> None:
+    with FaultyServer(say("tea"), say('{"name": "tea"}'), say("two"), say("", "length"), say(GOOD)) as server:
+        assert ask(server, redraws=2).tries == 3
+    bodies = [body for body, *_ in server.requests]
+    assert bodies[0]["messages"] == bodies[1]["messages"] != bodies[2]["messages"] == bodies[3]["messages"]
+    assert "be shorter" in bodies[4]["messages"][-1]["content"], "the third one without JSON is talked about"
+    assert len({body["seed"] for body in bodies}) == 5
+
+
 def test_objections_beyond_the_shape_go_back_too() -> None:
     with FaultyServer(say('{"name": "gin", "count": 1}'), say(GOOD)) as server:
         assert ask(server, check=lambda wish: ["name: no gin here"] if wish.name == "gin" else []).tries == 2

@@ -46,7 +46,7 @@ def test_bad_domain_makes_no_directory(tmp_path: Path):
 
 
 def test_expert_demonstrates_where_there_is_one(parcel: Domain, tasks: list[Task]):
-    assert make_bench(parcel).demonstrator(tasks[0]).name == "expert"
+    assert make_bench(parcel).agent.name == "expert"
 
     class Renamed:
         name = "unheard-of"
@@ -54,4 +54,4 @@ def test_expert_demonstrates_where_there_is_one(parcel: Domain, tasks: list[Task
         def __getattr__(self, name: str):
             return getattr(parcel, name)
 
-    assert isinstance(make_bench(Renamed()).demonstrator(tasks[0]), Oracle)  # pyright: ignore[reportArgumentType]
+    assert isinstance(make_bench(Renamed()).agent(tasks[0]), Oracle)  # pyright: ignore[reportArgumentType]

@@ -1,6 +1,6 @@
 """Everything shown in the docs works: commands are run in the order of their page, snippets executed, TOML compared.
 
-Commands that train, or that ask an endpoint, are parsed only; training has its own tests.
+Commands that train are parsed only, they have their own tests; those that ask an endpoint get a server that plays it.
 """
 
 import os
@@ -14,10 +14,16 @@ from pathlib import Path
 
 import pytest
 
+from servers.roles import RoleServer
 from veriloop.cli.main import COMMANDS, make_app, run
+from veriloop.domains.parcel import load_parcel
+from veriloop.engine.role.table import read_roles
+from veriloop.rollout.experts import load_expert
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"])
+SHOWN = "http://127.0.0.1:8000/v1"
+"""The address in the docs' examples."""
 PARSED_ONLY = ("demo", "sft", "rl", "ablate")
 BLOCK = re.compile(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -38,15 +44,20 @@ def parse(arguments: list[str]) -> None:
     make_app().parse_args(arguments, exit_on_error=False, print_error=False)
 
 
-def run_command(line: str) -> None:
-    words = shlex.split(line)
+@pytest.fixture(scope="module")
+def endpoint():
+    with RoleServer(load_parcel(), load_expert("parcel")) as server:
+        yield server.base_url
+
+
+def run_command(line: str, endpoint: str) -> None:
+    words = shlex.split(line.replace(SHOWN, endpoint))
     if words[0] != "veriloop":
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         subprocess.run(line, shell=True, check=True, capture_output=True, env={**os.environ, "PATH": path})
         return
     arguments = words[1:]
-    served = any(word.startswith("openai:") or word == "--base-url" for word in arguments)
-    if arguments[0] in PARSED_ONLY or served:
+    if arguments[0] in PARSED_ONLY:
         parse(arguments)
         return
     if any("tau2" in word or "official" in word for word in arguments):
@@ -63,7 +74,9 @@ def run_command(line: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def test_page(
+    page: Path, endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     monkeypatch.chdir(tmp_path)
     for block in read_blocks(page):
         if block.kind == "python" and block.file:
@@ -73,7 +86,10 @@ def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
         elif block.kind == "console":
             for line in block.text.splitlines():
                 assert line.startswith("$ ")
-                run_command(line[2:])
+                run_command(line[2:], endpoint)
+        elif block.kind == "toml" and block.file:
+            (tmp_path / block.file).write_text(block.text.replace(SHOWN, endpoint))
+            assert read_roles(tmp_path / block.file)
         elif block.kind == "toml":
             shown = tomllib.loads(block.text)
             assert shown == tomllib.loads((tmp_path / "runs" / "parcel" / "run.toml").read_text())

@@ -3,7 +3,8 @@ import pytest
 from veriloop.check.sandbox import shared_sandbox
 from veriloop.domains.task import Task
 from veriloop.engine.planner import write_plans
-from veriloop.engine.synthesis import Order, synthesise
+from veriloop.engine.setting import Order
+from veriloop.engine.synthesis import synthesise
 from veriloop.proof.prove import attach_checker, prove
 
 

@@ -9,7 +9,8 @@ from veriloop.check.sandbox import shared_sandbox
 from veriloop.domains.task import Fact
 from veriloop.domains.walk import explore
 from veriloop.engine.planner import write_plans
-from veriloop.engine.synthesis import Order, synthesise
+from veriloop.engine.setting import Order
+from veriloop.engine.synthesis import synthesise
 from veriloop.proof.instruction import COMBINATIONS, check_instruction
 from veriloop.proof.mutant import make_alternatives, make_mutants
 from veriloop.proof.prove import _walk, attach_checker, prove, render_checker_file

@@ -263,3 +263,38 @@ def test_sequential_driver_works_too() -> None:
         trace = play(Episode(DOMAIN, TASK), {"agent": make_player(server), "user": ScriptedUser()})
     assert trace.stop is StopReason.USER_STOP
     assert all(turn.usage for turn in trace.turns[1:] if turn.seat == "agent")
+
+
+class TestDrawingAgain:
+    BAD = (faulty.call("{", "get_parcel"), faulty.call("{}", "no_such_tool"), faulty.say({"content": ""}))
+
+    def reply(self, server: FaultyServer, **options: Any) -> Message:
+        return make_player(server, **options).reply([make_view(Turn(seat="user", content="Hi"))])[0]
+
+    def test_an_unusable_answer_is_drawn_again_with_another_seed(self) -> None:
+        with FaultyServer(*self.BAD) as server:
+            assert self.reply(server, samples=4).content == "Hello."
+        bodies = [body for body, *_ in server.requests]
+        assert all(body["messages"] == bodies[0]["messages"] for body in bodies)
+        assert len({body["seed"] for body in bodies}) == 4
+
+    def test_the_last_one_counts_when_none_can_be_used(self) -> None:
+        with FaultyServer(*self.BAD) as server:
+            assert (self.reply(server, samples=3).malformed or "").startswith("empty answer")
+
+    def test_by_default_the_first_answer_counts(self) -> None:
+        with FaultyServer(*self.BAD) as server:
+            assert self.reply(server).malformed
+        assert len(server.requests) == 1
+
+
+def test_guidelines_and_advice_stand_around_what_the_seat_is_told() -> None:
+    view = make_view(Turn(seat="user", content="Hi"))
+    with FaultyServer() as server:
+        plain = make_player(server, guidelines="Be kind.\n")
+        advised = plain.advise(("Ask first.", "Read twice."))
+        advised.reply([view])
+        plain.reply([view])
+    first, second = (body["messages"][0]["content"] for body, *_ in server.requests)
+    assert first == f"Be kind.\n{view.system}\n\nWhat earlier work taught:\n- Ask first.\n- Read twice."
+    assert second == f"Be kind.\n{view.system}"

@@ -14,7 +14,8 @@ from veriloop.domains.clause import Case, find_denials
 from veriloop.domains.parcel.clauses import PARCEL_WRITES
 from veriloop.domains.task import Initial
 from veriloop.engine.planner import write_plans
-from veriloop.engine.synthesis import Order, synthesise
+from veriloop.engine.setting import Order
+from veriloop.engine.synthesis import synthesise
 from veriloop.proof.prove import attach_checker
 from veriloop.rollout.driver import play
 from veriloop.rollout.episode import Episode

@@ -11,7 +11,8 @@ from veriloop.core.message import Message, ToolCall, ToolResult, Turn
 from veriloop.core.trace import StopReason, Trace
 from veriloop.domains.task import Fact, Request, UserScenario
 from veriloop.engine.planner import write_plans
-from veriloop.engine.synthesis import Order, synthesise
+from veriloop.engine.setting import Order
+from veriloop.engine.synthesis import synthesise
 from veriloop.proof.prove import attach_checker
 from veriloop.proof.replay import replay
 from veriloop.rollout.baseline import CLOSING, Noop, RandomCaller, Transfer

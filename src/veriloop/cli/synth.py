@@ -9,6 +9,9 @@ from cyclopts.validators import Number
 
 from veriloop.cli.output import Result, show_progress
 from veriloop.cli.scope import Only
+from veriloop.core.errors import InputError
+from veriloop.engine.role.model import ROLES, RoleModel, RoleModels
+from veriloop.engine.role.table import read_roles
 from veriloop.engine.synthesize import SynthConfig, SynthResult
 from veriloop.pipeline.synthesis import run_synthesis
 
@@ -18,11 +21,13 @@ PILOT, ITEMS_PER_PLAN = 48, 8
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Reflector:
-    """The model that proposes changes under `--search llm`."""
+class Models:
+    """Which roles of the engine models play."""
 
+    roles: str = "scripted"
+    """scripted, or llm: all roles by the model named with --model; or a TOML file with a section for each role."""
     model: str = ""
-    """The model that proposes under `--search llm`, by its name at the endpoint."""
+    """The model of all roles under `--roles llm`, of the reflector alone under `--search llm`; its name there."""
     base_url: str = ""
     """Where that model is served; empty for the SDK's default."""
     key_env: str = "OPENAI_API_KEY"
@@ -30,9 +35,24 @@ class Reflector:
     prices: Annotated[tuple[float, float], Parameter(name="--usd-per-mtok")] = (0.0, 0.0)
     """US dollars per million tokens, of prompts and of completions."""
     prompts: str = ""
-    """Folder with an edited `reflector.md`."""
+    """Folder with edited prompts, such as `reflector.md`."""
     max_usd: Annotated[float | None, Parameter(validator=Number(gte=0))] = None
     """Stop with exit code 3 when the run's models have cost so much; resuming with more goes on."""
+
+    def read(self, search: str | None) -> RoleModels:
+        """Return the roles that models play; raises InputError for options that do not go together."""
+        table = self.roles not in ("scripted", "llm")
+        wants_model = self.roles == "llm" or (search == "llm" and not table)
+        if wants_model != bool(self.model):
+            raise InputError("--model goes with --roles llm or --search llm, and these with --model")
+        if table:
+            return read_roles(Path(self.roles))
+        if not self.model:
+            return {}
+        model = RoleModel(
+            model=self.model, base_url=self.base_url, key_env=self.key_env, prices=self.prices, prompts=self.prompts
+        )
+        return dict.fromkeys(ROLES if self.roles == "llm" else ("reflector",), model)
 
 
 @Parameter(name="*")
@@ -46,13 +66,14 @@ class Evolution:
     """Reflection rounds before the scale-up."""
     pilot: Annotated[int | None, Parameter(validator=Number(gte=2))] = None
     """Items of each pilot, by default eight a plan, at least 48. More of them tell a smaller rise from noise."""
-    search: Literal["native", "random", "llm"] = "native"
-    """Who proposes changes: counting what the pilot made, chance as its control, or a model that reads the same."""
+    search: Literal["native", "random", "llm"] | None = None
+    """Who proposes changes: counting what the pilot made, chance as its control, or a model that reads the same. By
+    default the model where there is one for the reflector, else native."""
     verify: Annotated[bool, Parameter(negative="--no-verify")] = True
     """Prove tasks and judge demonstrations; `--no-verify` is for ablations."""
     evolve: Annotated[bool, Parameter(negative="--no-evolve")] = True
     """Rewrite plans from the pilot's failures; `--no-evolve` keeps them as written."""
-    reflector: Reflector = field(default_factory=Reflector)
+    models: Models = field(default_factory=Models)
 
 
 @Parameter(name="*")
@@ -90,13 +111,16 @@ def synth_command(
         Continue the run in `--out` where it was stopped.
     """
     evolution = evolution or Evolution()
+    models = evolution.models
+    roles = models.read(evolution.search)
     chosen = {**asdict(draw or Draw()), **asdict(evolution)}
+    del chosen["models"]
     chosen["pilot"] = evolution.pilot or max(PILOT, ITEMS_PER_PLAN * evolution.plans)
-    max_usd = chosen["reflector"].pop("max_usd")
-    config = SynthConfig(n=n, scope=(only or Only()).scope(), **chosen)
+    chosen["search"] = evolution.search or ("llm" if "reflector" in roles else "native")
+    config = SynthConfig(n=n, scope=(only or Only()).scope(), roles=roles, **chosen)
     with show_progress(f"proving tasks of {domain}") as progress:
         result = run_synthesis(
-            domain, out, config, resume=resume, max_usd=max_usd, progress=progress, piloting=progress
+            domain, out, config, resume=resume, max_usd=models.max_usd, progress=progress, piloting=progress
         )
     return Result(result.model_dump(mode="json"), _describe(result), 0 if result.proved >= n else 1)
 
@@ -121,4 +145,5 @@ def _describe(result: SynthResult) -> str:
         f"{spent['dollars']:.4f} USD"
         for role, spent in result.spent.items()
     ]
+    lines += result.notes
     return "\n".join([*lines, f"run: {result.run} ({result.seconds:.1f} s)"])

@@ -18,6 +18,7 @@ from veriloop.rollout.baseline import Noop, Transfer
 from veriloop.rollout.driver import play
 from veriloop.rollout.episode import Episode
 from veriloop.rollout.quality import measure_user
+from veriloop.rollout.scripted import ScriptedUser
 
 CHANGES, REFUSALS = 5, 2
 """Tasks in the suite, with and without a write; each gives a good dialogue, several bad ones and one bad task."""
@@ -53,7 +54,7 @@ def build_anchors(bench: Bench, items: Sequence[Item]) -> AnchorSuite:
     for task, trace in _pick(items):
         dialogues.append(Anchor("demonstration", task, trace, good=True))
         for player in (Noop(), Transfer()):
-            idle = play(Episode(bench.domain, task), {"agent": player, "user": bench.user})
+            idle = play(Episode(bench.domain, task), {"agent": player, "user": ScriptedUser()})
             dialogues.append(Anchor(player.name, task, idle, good=False))
         if not task.tags.no_write:
             dialogues.append(Anchor("mute_user", task, _mute_user(trace), good=False))

@@ -29,7 +29,7 @@ class Evidence:
     """What a search may look at when it proposes: the plans in force and what their pilot made of them.
 
     rollbacks: proposals in a row that were rolled back since the last accepted one. history: a line for each earlier
-    round with what became of it. rng: the proposal's own randomness.
+    round with what became of it. advisable: roles that read advice. rng: the proposal's own randomness.
     """
 
     reach: Reach
@@ -38,6 +38,7 @@ class Evidence:
     items: tuple[Item, ...]
     rollbacks: int = 0
     history: tuple[str, ...] = ()
+    advisable: tuple[str, ...] = ()
     rng: random.Random = field(default_factory=lambda: random.Random(0))
 
 

@@ -9,6 +9,8 @@ from veriloop.domains.domain import Domain, agent_writes
 
 Weights = dict[str, float]
 """Relative weights by name; what is not named does not happen."""
+Advice = dict[str, tuple[str, ...]]
+"""Role -> lines."""
 
 
 class SynthesisPlan(Frozen):
@@ -46,11 +48,15 @@ class EvaluationPlan(Frozen):
 class Workflow(Frozen):
     """The parameters of the way from draft to demonstration.
 
-    attempts: drafts per item before it is given up. rollouts: demonstrations per proved task.
+    attempts: drafts per item before it is given up. repairs: how often a draft goes back to who made it, with what was
+    found, before the next attempt. rollouts: dialogues played of each proved task; those that fail are kept apart.
+    advice: by role the lines that its model reads after its prompt; scripts read none.
     """
 
     attempts: int = 8
+    repairs: int = 2
     rollouts: int = 1
+    advice: Advice = {}
 
 
 class PlanPair(Frozen):

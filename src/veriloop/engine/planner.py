@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from veriloop.core.base import derive_seed
@@ -36,19 +36,35 @@ def write_plans(domain: Domain, count: int = 2, scope: Scope | None = None, seed
     plan is farthest away.
     """
     reach = find_reach(domain, scope)
-    used = {facet: Counter[str]() for facet in FACETS}
     plans: list[SynthesisPlan] = []
-    for number in range(count):
-        drafts = [
-            _draft_plan(reach, used, count, number, random.Random(derive_seed("plan", seed, number, draft)))
-            for draft in range(CANDIDATES)
-        ]
-        chosen = max(drafts, key=lambda plan: _find_nearest(plan, plans))
-        for facet, names in list_focus(chosen).items():
-            used[facet].update(names)
-        plans.append(chosen)
+    for _ in range(count):
+        plans.append(write_next_plan(reach, plans, count, seed))
+    return pair_plans(plans)
+
+
+def write_next_plan(reach: Reach, earlier: Sequence[SynthesisPlan], count: int, seed: int) -> SynthesisPlan:
+    """Return the plan that comes after the earlier ones, of `count` in all."""
+    used = count_focus(earlier)
+    drafts = [
+        _draft_plan(reach, used, count, len(earlier), random.Random(derive_seed("plan", seed, len(earlier), draft)))
+        for draft in range(CANDIDATES)
+    ]
+    return max(drafts, key=lambda plan: find_nearest(plan, earlier)[0])
+
+
+def pair_plans(plans: Sequence[SynthesisPlan]) -> tuple[PlanPair, ...]:
+    """Return each plan with the usual evaluation plan, numbered."""
     rubric = EvaluationPlan(rubric=RUBRIC)
     return tuple(PlanPair(id=f"plan-{number}", synthesis=plan, evaluation=rubric) for number, plan in enumerate(plans))
+
+
+def count_focus(plans: Sequence[SynthesisPlan]) -> dict[str, Counter[str]]:
+    """Return by facet how many plans are about each name."""
+    used = {facet: Counter[str]() for facet in FACETS}
+    for plan in plans:
+        for facet, names in list_focus(plan).items():
+            used[facet].update(names)
+    return used
 
 
 def measure_distance(left: SynthesisPlan, right: SynthesisPlan) -> float:
@@ -76,8 +92,9 @@ def list_focus(plan: SynthesisPlan) -> dict[str, list[str]]:
     return found
 
 
-def _find_nearest(plan: SynthesisPlan, earlier: Sequence[SynthesisPlan]) -> float:
-    return min((measure_distance(plan, other) for other in earlier), default=0.0)
+def find_nearest(plan: SynthesisPlan, earlier: Sequence[SynthesisPlan]) -> tuple[float, int]:
+    """Return the distance to the nearest of the earlier plans and its number; (0, -1) when there is none."""
+    return min(((measure_distance(plan, other), number) for number, other in enumerate(earlier)), default=(0.0, -1))
 
 
 def _vary(left: Weights, right: Weights) -> float:
@@ -96,13 +113,22 @@ def _draft_plan(
     firm = _pick_least_used(others, used["tiers"], len(others), rng, least=1) if number % 2 else []
     personas = _pick_least_used(list(reach.personas), used["personas"], count, rng, least=2)
     return SynthesisPlan(
-        tools=_weigh(list(reach.tools), tools),
-        tiers={tier: TIERS[tier] * (FOCUS if tier in firm else 1.0) for tier in reach.tiers},
-        personas=_weigh(list(reach.personas), personas),
-        clauses=_weigh(list(reach.clauses), clauses),
+        **weigh_focus(reach, {"tools": tools, "tiers": firm, "personas": personas, "clauses": clauses}),
         user_steps=(1.0, 2.0)[number // 2 % 2],
         guidelines=_say(tools, clauses, firm, personas),
     )
+
+
+def weigh_focus(reach: Reach, focus: Mapping[str, Sequence[str]]) -> dict[str, Weights]:
+    """Return by facet the weights of a plan that is about the names in `focus`."""
+    usual = {"tiers": TIERS}
+    return {
+        facet: {
+            name: usual.get(facet, {}).get(name, 1.0) * (FOCUS if name in focus.get(facet, ()) else 1.0)
+            for name in getattr(reach, facet)
+        }
+        for facet in FACETS
+    }
 
 
 def _pick_least_used(
@@ -112,10 +138,6 @@ def _pick_least_used(
     size = max(least, -(-len(names) // max(1, count)))
     order = rng.sample(names, len(names))
     return sorted(order, key=lambda name: used[name])[:size]
-
-
-def _weigh(names: Sequence[str], focus: Sequence[str]) -> Weights:
-    return {name: FOCUS if name in focus else 1.0 for name in names}
 
 
 def _say(tools: Sequence[str], clauses: Sequence[str], firm: Sequence[str], personas: Sequence[str]) -> str:

@@ -1,7 +1,8 @@
 """Reflection rounds: pilot, proposal, the same pilot again, gate; what is rolled back stays in the archive alone."""
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,11 +10,12 @@ from veriloop.core.base import Frozen, derive_seed
 from veriloop.engine.anchor import build_anchors
 from veriloop.engine.evolution import Candidate, Evidence, ProposalError, diff_plans
 from veriloop.engine.fitness import Fitness, Rise, measure_fitness, measure_rise
+from veriloop.engine.flow import Seen, run_in_order
 from veriloop.engine.gate import decide, find_objections
 from veriloop.engine.plan import PlanPair, Reach, Workflow
 from veriloop.engine.search import Search
-from veriloop.engine.stream import Bench, Item, make_item
-from veriloop.engine.synthesis import Order
+from veriloop.engine.setting import Order
+from veriloop.engine.stream import Bench, Item, drop_duplicate, make_item
 from veriloop.store.ledger import Ledger
 
 CHANGES_TOLD = 12
@@ -91,7 +93,7 @@ def run_rounds(
     for number in range(1, count + 1):
         rng = random.Random(derive_seed("search", pilot.seed, number))
         history = tuple(_tell(found) for found in rounds[1:])
-        evidence = Evidence(reach, now.pairs, now.workflow, now.items, now.rollbacks, history, rng)
+        evidence = Evidence(reach, now.pairs, now.workflow, now.items, now.rollbacks, history, bench.advisable, rng)
         try:
             candidate = _propose(ledger, search, evidence, number)
         except ProposalError as error:
@@ -143,21 +145,32 @@ def run_pilot(
     ledger: Ledger, bench: Bench, pilot: Pilot, pairs: Sequence[PlanPair], workflow: Workflow, stage: str
 ) -> Iterator[Item]:
     """Yield the items of a pilot, the same orders for every plan set; items already stored are read, not made."""
-    taken: set[str] = set()
     size = max(pilot.size, 2 * len(pairs))
-    for number in range(size):
-        entry = ledger.get(number, stage)
-        if entry:
-            item = Item.model_validate(entry.payload)
-        else:
-            order = Order(pilot.seed, number, split="train", databases=pilot.databases)
-            item = make_item(bench, pairs[number % len(pairs)], workflow, order, taken)
-            ledger.put(number, stage, item.model_dump(mode="json"))
-        if item.task:
-            taken.add(item.task.id)
-        if pilot.progress:
-            pilot.progress(number + 1, size, stage)
-        yield item
+    numbers, seen = iter(range(size)), Seen()
+
+    async def recall(payload: dict[str, Any]) -> Item:
+        return Item.model_validate(payload)
+
+    def launch() -> Coroutine[Any, Any, Item] | None:
+        number = next(numbers, None)
+        if number is None:
+            return None
+        if entry := ledger.get(number, stage):
+            return recall(entry.payload)
+        order = Order(pilot.seed, number, split="train", databases=pilot.databases)
+        return make_item(bench, pairs[number % len(pairs)], workflow, order, seen.look())
+
+    with closing(run_in_order(launch, bench.width, bench.finish)) as made:
+        for item in made:
+            if item.task and item.task.id in seen:
+                item = drop_duplicate(item)
+            if not ledger.get(item.item, stage):
+                ledger.put(item.item, stage, item.model_dump(mode="json"))
+            if item.task:
+                seen.add(item.task.id)
+            if pilot.progress:
+                pilot.progress(item.item + 1, size, stage)
+            yield item
 
 
 def _hold_out(ledger: Ledger, bench: Bench, reach: Reach, pilot: Pilot, now: _InForce, number: int) -> float:

@@ -1,29 +1,46 @@
-"""One item of a stream: synthesis, proof, demonstration, judgement; redrafted a bounded number of times."""
+"""One item of a stream: synthesis, proof, dialogues, judgement; mended and redrafted a bounded number of times."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeVar
 
 from veriloop.check.sandbox import Sandbox, judge
 from veriloop.core.base import Frozen, derive_seed
+from veriloop.core.message import Seat
 from veriloop.core.trace import Trace
 from veriloop.domains.domain import Domain
 from veriloop.domains.task import Task
-from veriloop.engine.plan import PlanPair, Workflow
-from veriloop.engine.synthesis import Order, synthesise
-from veriloop.proof.blame import Judgement, judge_dialogue
+from veriloop.engine.flow import Finish
+from veriloop.engine.plan import Advice, PlanPair, Workflow
+from veriloop.engine.role.cast import (
+    Advisable,
+    AnyPlayer,
+    Demonstrator,
+    DraftError,
+    Planner,
+    Synthesiser,
+    TaskVerifier,
+    TrajectoryVerifier,
+)
+from veriloop.engine.setting import Order
+from veriloop.engine.synthesis import ScriptedSynthesiser
+from veriloop.proof.blame import Blame, Fault, Judgement, add_opinion, judge_dialogue
 from veriloop.proof.prove import Proof, attach_checker, prove
-from veriloop.rollout.driver import play
+from veriloop.rollout.driver import play_async
 from veriloop.rollout.episode import Episode
-from veriloop.rollout.player import Player
 
-Stage = Literal["synth", "proof", "rollout", "duplicate"]
+Stage = Literal["synth", "proof", "review", "rollout", "duplicate"]
+Taken = Callable[[str], bool]
+T = TypeVar("T")
+_OF_THE_DRAFT = (Fault.TASK, Fault.CHECKER)
+_DUPLICATE = "the same task exists already"
 
 
 class Rejection(Frozen):
-    """A draft that was given up: at which stage, why, and what it was about."""
+    """A version of a draft that was given up: at which stage, why, and what it was about. repair: 0 for the first."""
 
     attempt: int
+    repair: int = 0
     stage: Stage
     reason: str
     tools: tuple[str, ...] = ()
@@ -31,8 +48,19 @@ class Rejection(Frozen):
     fault: str = ""
 
 
+class Failure(Frozen):
+    """A dialogue that failed, with its task and what is known of it; blame included."""
+
+    task: Task
+    trace: Trace
+    judgement: Judgement
+
+
 class Item(Frozen):
-    """What came of one item: the proved task with its demonstrations, or only rejections."""
+    """What came of one item: the proved task with its demonstrations, or only rejections.
+
+    traces, judgements: the demonstrations. failures: dialogues that are none, of rejected drafts as well.
+    """
 
     item: int
     plan: str
@@ -40,6 +68,7 @@ class Item(Frozen):
     proof: Proof | None = None
     traces: tuple[Trace, ...] = ()
     judgements: tuple[Judgement, ...] = ()
+    failures: tuple[Failure, ...] = ()
     rejections: tuple[Rejection, ...] = ()
     mutants_tried: int = 0
     mutants_caught: int = 0
@@ -52,101 +81,196 @@ class Item(Frozen):
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What a stream works with: the domain, the sandbox and the players of its demonstrations.
+    """What a stream works with: the domain, the sandbox, and who plays which role.
 
-    demonstrator: makes the agent's seat from a task (an expert, or an oracle that sees the gold). verify: False leaves
-    out proof and demonstration, for the ablation without verification.
+    agent: the player of its seat, or what makes one for each task. Planner and verifiers are only there as models: else
+    a script writes the plans, and proof and executed rules verify. verify: False leaves out proof and dialogues, for
+    the ablation without verification. width: items under way at once; more than one pays where roles wait for an
+    endpoint. finish: closes their connections.
     """
 
     domain: Domain
     sandbox: Sandbox
-    user: Player
-    demonstrator: Callable[[Task], Player]
+    user: AnyPlayer
+    agent: AnyPlayer | Demonstrator
     verify: bool = True
+    planner: Planner | None = None
+    synthesiser: Synthesiser = field(default_factory=ScriptedSynthesiser)
+    task_verifier: TaskVerifier | None = None
+    trajectory_verifier: TrajectoryVerifier | None = None
+    width: int = 1
+    finish: Finish | None = None
+
+    @property
+    def advisable(self) -> tuple[str, ...]:
+        """The roles whose prompts may be added to. Who judges is not among them: nobody advises their own judge."""
+        seats = {"synthesiser": self.synthesiser, "user": self.user, "agent": self.agent}
+        return tuple(role for role, player in seats.items() if isinstance(player, Advisable))
+
+    def advise(self, advice: Advice) -> "Bench":
+        """Return the bench whose roles read the advice."""
+        agent = _advise(self.agent, advice.get("agent"))
+        return replace(
+            self,
+            synthesiser=_advise(self.synthesiser, advice.get("synthesiser")),
+            user=_advise(self.user, advice.get("user")),
+            agent=agent,
+        )
+
+
+def _advise(role: T, lines: tuple[str, ...] | None) -> T:
+    advised: Any = role.advise(lines) if lines and isinstance(role, Advisable) else role
+    return advised
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    task: Task
+    proof: Proof | None = None
+    demonstrations: tuple[tuple[Trace, Judgement], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """Why a version of a draft is given up, and all that whoever made it should know to mend it.
+
+    mendable: False where the draft is not at fault, so that another version would fare no better.
+    """
+
+    stage: Stage
+    evidence: tuple[str, ...]
+    fault: str = ""
+    mendable: bool = True
 
 
 @dataclass(slots=True)
-class _Attempts:
+class _Log:
     rejections: list[Rejection] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
     tried: int = 0
     caught: int = 0
 
-
-def make_item(bench: Bench, pair: PlanPair, workflow: Workflow, order: Order, taken: frozenset[str] | set[str]) -> Item:
-    """Make one item: draft, prove and demonstrate until a draft holds or the workflow's attempts are used up.
-
-    taken: ids of tasks that exist already; a draft equal to one of them is rejected.
-    """
-    log = _Attempts()
-    for attempt in range(workflow.attempts):
-        draft = synthesise(bench.domain, pair, _with_attempt(order, attempt))
-        if draft is None:
-            log.rejections.append(Rejection(attempt=attempt, stage="synth", reason="nothing to draft for this caller"))
-            continue
-        made = _try_draft(bench, pair, workflow, draft, attempt, taken, log)
-        if made:
-            task, proof, traces, judgements = made
-            return Item(
-                item=order.item, plan=pair.name, task=task, proof=proof, traces=traces, judgements=judgements,
-                rejections=tuple(log.rejections), mutants_tried=log.tried, mutants_caught=log.caught,
-            )  # fmt: skip
-    return Item(
-        item=order.item, plan=pair.name, rejections=tuple(log.rejections),
-        mutants_tried=log.tried, mutants_caught=log.caught,
-    )  # fmt: skip
-
-
-Made = tuple[Task, Proof | None, tuple[Trace, ...], tuple[Judgement, ...]]
-
-
-def _try_draft(
-    bench: Bench,
-    pair: PlanPair,
-    workflow: Workflow,
-    draft: Task,
-    attempt: int,
-    taken: frozenset[str] | set[str],
-    log: _Attempts,
-) -> Made | None:
-    def reject(stage: Stage, reason: str, fault: str = "") -> None:
-        log.rejections.append(
+    def reject(self, attempt: int, repair: int, problem: _Problem, draft: Task | None = None) -> None:
+        about = {"tools": draft.tags.tools, "tier": draft.tags.tier} if draft else {}
+        self.rejections.append(
             Rejection(
-                attempt=attempt, stage=stage, reason=reason, tools=draft.tags.tools, tier=draft.tags.tier, fault=fault
+                attempt=attempt,
+                repair=repair,
+                stage=problem.stage,
+                reason=problem.evidence[0],
+                fault=problem.fault,
+                **about,
             )
         )
 
-    task = attach_checker(bench.domain, draft)
-    if task.id in taken:
-        return reject("duplicate", "the same task exists already")
+    def close(self, order: Order, pair: PlanPair, made: _Made | None) -> Item:
+        demonstrations = made.demonstrations if made else ()
+        return Item(
+            item=order.item,
+            plan=pair.name,
+            task=made.task if made else None,
+            proof=made.proof if made else None,
+            traces=tuple(trace for trace, _ in demonstrations),
+            judgements=tuple(judgement for _, judgement in demonstrations),
+            failures=tuple(self.failures),
+            rejections=tuple(self.rejections),
+            mutants_tried=self.tried,
+            mutants_caught=self.caught,
+        )
+
+
+def drop_duplicate(item: Item) -> Item:
+    """Return an item whose task was made by another one at the same time as what it then is: a rejected draft."""
+    assert item.task is not None
+    tags = item.task.tags
+    attempt = item.rejections[-1].attempt if item.rejections else 0
+    rejection = Rejection(attempt=attempt, stage="duplicate", reason=_DUPLICATE, tools=tags.tools, tier=tags.tier)
+    nothing = {"task": None, "proof": None, "traces": (), "judgements": ()}
+    return item.model_copy(update={**nothing, "rejections": (*item.rejections, rejection)})
+
+
+async def make_item(bench: Bench, pair: PlanPair, workflow: Workflow, order: Order, is_taken: Taken) -> Item:
+    """Make one item: draft, prove and play, mend what was found wrong, until a draft holds or all attempts are used.
+
+    is_taken: whether a task of that id exists already; a draft equal to it is rejected.
+    """
+    log, bench = _Log(), bench.advise(workflow.advice)
+    for attempt in range(workflow.attempts):
+        made = await _make_attempt(bench, pair, workflow, replace(order, attempt=attempt), is_taken, log)
+        if made:
+            return log.close(order, pair, made)
+    return log.close(order, pair, None)
+
+
+async def _make_attempt(
+    bench: Bench, pair: PlanPair, workflow: Workflow, order: Order, is_taken: Taken, log: _Log
+) -> _Made | None:
+    drafting = bench.synthesiser.start(bench.domain, pair, order)
+    problems: tuple[str, ...] = ()
+    for repair in range(1 + workflow.repairs):
+        try:
+            draft = await drafting.draft(problems)
+        except DraftError as error:
+            log.reject(order.attempt, repair, _Problem("synth", (str(error),)))
+            return None
+        if draft is None:
+            return None
+        found = await _try_draft(bench, pair, workflow, draft, is_taken, log)
+        if isinstance(found, _Made):
+            return found
+        log.reject(order.attempt, repair, found, draft)
+        if not found.mendable:
+            return None
+        problems = found.evidence
+    return None
+
+
+async def _try_draft(
+    bench: Bench, pair: PlanPair, workflow: Workflow, draft: Task, is_taken: Taken, log: _Log
+) -> _Made | _Problem:
+    task = draft if draft.checker else attach_checker(bench.domain, draft)
+    if is_taken(task.id):
+        return _Problem("duplicate", (_DUPLICATE,))
     if not bench.verify:
-        return task, None, (), ()
+        return _Made(task)
     proof = prove(bench.domain, task, bench.sandbox)
     log.tried += sum(score.tried for score in proof.classes.values())
     log.caught += sum(score.caught for score in proof.classes.values())
     if not proof.ok:
-        return reject("proof", proof.problems[0])
-    traces, judgements = _demonstrate(bench, pair, workflow, task)
-    failed = next((judgement for judgement in judgements if judgement.blame), None)
-    if failed and failed.blame:
-        return reject("rollout", failed.blame.evidence, failed.blame.fault.value)
-    return task, proof, traces, judgements
+        return _Problem("proof", proof.problems)
+    if bench.task_verifier and (objections := await bench.task_verifier.review_task(pair, task)):
+        return _Problem("review", objections)
+    played = await _play(bench, pair, workflow, task)
+    log.failures += [Failure(task=task, trace=trace, judgement=found) for trace, found in played if found.blame]
+    blames = [found.blame for _, found in played if found.blame]
+    # A task or checker at fault is mended or dropped; an agent or user at fault only costs that dialogue, as long as
+    # another one shows that the task can be done.
+    if at_fault := next((blame for blame in blames if blame.fault in _OF_THE_DRAFT), None):
+        return _blame_draft(at_fault)
+    good = tuple((trace, found) for trace, found in played if not found.blame)
+    if played and not good:
+        return _blame_draft(blames[0])
+    return _Made(task, proof, good)
 
 
-def _demonstrate(
-    bench: Bench, pair: PlanPair, workflow: Workflow, task: Task
-) -> tuple[tuple[Trace, ...], tuple[Judgement, ...]]:
+def _blame_draft(blame: Blame) -> _Problem:
+    return _Problem("rollout", (blame.evidence,), blame.fault.value, blame.fault in _OF_THE_DRAFT)
+
+
+async def _play(bench: Bench, pair: PlanPair, workflow: Workflow, task: Task) -> Sequence[tuple[Trace, Judgement]]:
+    """Play and judge a task's dialogues, all at once."""
     rubric = frozenset(item.id for item in pair.evaluation.rubric)
-    agent = bench.demonstrator(task)
-    traces, judgements = [], []
-    for number in range(workflow.rollouts):
-        seed = derive_seed("rollout", task.id, number)
-        episode = Episode(bench.domain, task, seed=seed, names={"agent": agent.name, "user": bench.user.name})
-        trace = play(episode, {"agent": agent, "user": bench.user})
+    agent = bench.agent(task) if callable(bench.agent) else bench.agent
+    names: dict[Seat, str] = {"agent": agent.name, "user": bench.user.name}
+    seeds = [derive_seed("rollout", task.id, number) for number in range(workflow.rollouts)]
+    episodes = [Episode(bench.domain, task, seed=seed, names=names) for seed in seeds]
+    players: dict[Seat, AnyPlayer] = {"agent": agent, "user": bench.user}
+    traces = {number: trace async for number, trace in play_async(episodes, players, width=len(episodes))}
+    played = list[tuple[Trace, Judgement]]()
+    for _, trace in sorted(traces.items()):
         verdict = judge(task, trace)
-        traces.append(trace)
-        judgements.append(judge_dialogue(bench.domain, task, trace, verdict, bench.sandbox, rubric))
-    return tuple(traces), tuple(judgements)
-
-
-def _with_attempt(order: Order, attempt: int) -> Order:
-    return Order(order.seed, order.item, attempt, order.split, order.databases)
+        found = judge_dialogue(bench.domain, task, trace, verdict, bench.sandbox, rubric)
+        if bench.trajectory_verifier and (opinion := await bench.trajectory_verifier.review_trace(pair, task, trace)):
+            found = add_opinion(found, opinion)
+        played.append((trace, found))
+    return played

@@ -1,19 +1,20 @@
 """The scripted task synthesiser: knows plans, walks and clauses, and no domain."""
 
 import random
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import islice
 
-from veriloop.core.base import derive_seed
 from veriloop.core.message import ToolCall
-from veriloop.domains.domain import Caller, Domain
+from veriloop.domains.domain import Domain
 from veriloop.domains.session import Session
-from veriloop.domains.task import Fact, Initial, Provenance, Request, SeatCall, Tags, Task
-from veriloop.domains.walk import Walk, explore, pooled_values
+from veriloop.domains.task import Fact, Request, SeatCall, Task
+from veriloop.domains.walk import pooled_values
+from veriloop.engine.assembly import Outline, assemble, write_fact, write_request
 from veriloop.engine.draft import Draft, apply_draft, draft_calls, draft_write, evidence_reads
 from veriloop.engine.plan import PlanPair, SynthesisPlan, Weights, draw
 from veriloop.engine.request import drop_implied
-from veriloop.engine.scenario import pick_topic, render_user
+from veriloop.engine.role.cast import DraftError
+from veriloop.engine.setting import Order, Setting, enter_setting
 
 SHAPES = {"single": (True,), "compound": (True, True), "refusal": (False,), "partial": (True, False)}
 """Tier -> for each request of the task whether it is allowed."""
@@ -27,30 +28,25 @@ CHANGES = 2
 """Changes drafted of one tool before one is picked by the plan's weight of the user's own steps."""
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What to make: which item of which run, from which databases."""
+class ScriptedSynthesiser:
+    """Drafts by script. It mends nothing: the next attempt draws other people and other things."""
 
-    seed: int
-    item: int
-    attempt: int = 0
-    split: str = "train"
-    databases: int = 50
-
-    def roll(self, *about: str | int) -> random.Random:
-        """Return the randomness of one decision: plans that differ elsewhere decide alike here, and compare well."""
-        return random.Random(derive_seed("synth", self.seed, self.item, self.attempt, self.split, *about))
+    def start(self, domain: Domain, pair: PlanPair, order: Order) -> "_ScriptedDrafting":
+        """Begin an attempt."""
+        return _ScriptedDrafting(domain, pair, order)
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """Where a task plays: an open session, its database, who calls and what can be read from what they know."""
+class _ScriptedDrafting:
+    def __init__(self, domain: Domain, pair: PlanPair, order: Order) -> None:
+        self._work = domain, pair, order
 
-    domain: Domain
-    database: str
-    caller: Caller
-    session: Session
-    walk: Walk
+    async def draft(self, problems: Sequence[str]) -> Task | None:
+        if problems:
+            return None
+        task = synthesise(*self._work)
+        if task is None:
+            raise DraftError("nothing to draft for this caller")
+        return task
 
 
 def synthesise(domain: Domain, pair: PlanPair, order: Order) -> Task | None:
@@ -72,7 +68,7 @@ def synthesise(domain: Domain, pair: PlanPair, order: Order) -> Task | None:
     requests: list[Request] = []
     session = setting.session.fork()
     for draft in drafts:
-        request = drop_implied(domain, setting.caller, session, draft, _write_request(setting, draft, rng), rng)
+        request = drop_implied(domain, setting.caller, session, draft, write_request(setting, draft, rng), rng)
         apply_draft(session, draft)
         told = frozenset(fact.value for fact in (*identity, *request.facts) if isinstance(fact.value, str | int))
         chain = setting.walk.chain(pooled_values(draft.tool, draft.arguments), start, told)
@@ -80,32 +76,8 @@ def synthesise(domain: Domain, pair: PlanPair, order: Order) -> Task | None:
         gold += [SeatCall(seat="agent", call=setting.walk.reads[position].call) for position in reads]
         gold += draft_calls(draft) if draft.denied_by is None else []
         requests.append(request)
-    refused = tuple(draft.denied_by for draft in drafts if draft.denied_by)
-    return Task(
-        domain=domain.name,
-        initial=Initial(database=setting.database),
-        user=render_user(setting.caller.name, persona, identity, tuple(requests)),
-        gold=_number_calls(gold),
-        wanted=tuple(
-            ToolCall(id=f"wanted_{position}", name=draft.tool.name, arguments=draft.arguments)
-            for position, draft in enumerate(drafts)
-        ),
-        refused=refused,
-        tags=Tags(
-            tools=tuple(sorted({draft.tool.name for draft in drafts})),
-            clauses=tuple(sorted({c.id for c in domain.clauses for draft in drafts if draft.tool.name in c.tools})),
-            no_write=tier == "refusal",
-            tier=tier,  # pyright: ignore[reportArgumentType]
-        ),
-        provenance=Provenance(plan=pair.name, seed=order.seed, item=order.item),
-    )
-
-
-def _enter(domain: Domain, order: Order, rng: random.Random) -> Setting:
-    database = domain.database(order.split, rng.randrange(order.databases))
-    caller = rng.choice(list(domain.callers(database, order.split)))
-    session = domain.open(Initial(database=database))
-    return Setting(domain, database, caller, session, explore(domain, session, caller, rng))
+    outline = Outline(tier, persona, identity, tuple(requests), tuple(drafts), tuple(gold))
+    return assemble(setting, pair, order, outline)
 
 
 def _find_requests(
@@ -119,7 +91,7 @@ def _find_requests(
     target = draw(plan.clauses, order.roll("clause")) if plan.clauses and not all(shape) else None
     first: tuple[Setting, list[Draft]] | None = None
     for number in range(CALLERS if target else 1):
-        setting = _enter(domain, order, order.roll("caller", number))
+        setting = enter_setting(domain, order, order.roll("caller", number))
         drafts = _draft_requests(setting, plan, shape, order.roll("requests", number), target)
         if drafts and (target is None or any(draft.denied_by == target for draft in drafts)):
             return setting, drafts
@@ -189,40 +161,10 @@ def _identify(setting: Setting, drafts: list[Draft], rng: random.Random) -> tupl
         return None, ()
     position, kinds = rng.choice(fitting)
     chosen = sorted(kinds | needed)
-    return position, tuple(_fact(setting, kind, known[kind]) for kind in chosen)
+    return position, tuple(write_fact(setting, kind, known[kind]) for kind in chosen)
 
 
 def _known_kinds(setting: Setting, step: ToolCall) -> set[str]:
     sources = setting.domain.tools[step.name].sources
     known = setting.caller.known
     return {source.kind for name, source in sources.items() if known.get(source.kind) == step.arguments.get(name)}
-
-
-def _fact(setting: Setting, kind: str, value: str) -> Fact:
-    source = setting.domain.kinds[kind]
-    return Fact(
-        label=source.label, text=source.wording(value, setting.walk.scope(setting.session)), value=value, kind=kind
-    )
-
-
-def _write_request(setting: Setting, draft: Draft, rng: random.Random) -> Request:
-    facts = []
-    for name, value in draft.arguments.items():
-        source = draft.tool.sources[name]
-        # Who calls is said once, when the agent asks; it is no part of the wish.
-        if source.told and setting.caller.known.get(source.kind) != value:
-            text = source.wording(value, setting.walk.scope(setting.session, draft.arguments))
-            known = value if str(value) in text or source.say is None else None
-            facts.append(Fact(label=source.label, text=text, value=known, kind=source.kind, argument=name))
-    return Request(topic=pick_topic(draft.tool.topics, draft.tool.description, rng), facts=tuple(facts))
-
-
-def _number_calls(gold: list[SeatCall]) -> tuple[SeatCall, ...]:
-    """Drop repeated reads and give every call the id of its position."""
-    kept: dict[str, SeatCall] = {}
-    for step in gold:
-        kept.setdefault(f"{step.seat} {step.call.name} {sorted(step.call.arguments.items())!r}", step)
-    return tuple(
-        step.model_copy(update={"call": step.call.model_copy(update={"id": f"call_{position}"})})
-        for position, step in enumerate(kept.values())
-    )

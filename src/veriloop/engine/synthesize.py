@@ -1,20 +1,24 @@
 """A synthesis run: pilot, reflection rounds with acceptance and rollback, then scale-up; resumable at every item."""
 
+import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import Field
 
 from veriloop.core.base import Frozen, derive_seed
 from veriloop.core.errors import InputError
+from veriloop.engine.flow import Seen, run_in_order
 from veriloop.engine.plan import PlanPair, Scope, Workflow, find_reach
 from veriloop.engine.planner import find_closest, write_plans
-from veriloop.engine.role.model import RoleModel
+from veriloop.engine.role.model import RoleModels
 from veriloop.engine.round import Pilot, PilotProgress, Round, run_rounds
 from veriloop.engine.search import SEARCHES, Search
-from veriloop.engine.stream import Bench, Item, make_item
-from veriloop.engine.synthesis import Order
+from veriloop.engine.setting import Order
+from veriloop.engine.stream import Bench, Item, Taken, drop_duplicate, make_item
 from veriloop.engine.watch import Event, Made, Watch, find_promised
 from veriloop.store.ledger import Ledger
 
@@ -28,8 +32,8 @@ class SynthConfig(Frozen):
     """What a synthesis run makes.
 
     n: proved tasks wanted. scope: the tools and tiers to keep to. pilot: items of each pilot, dealt to the plans in
-    turn, two for each at least. search: who proposes changes of the plans; `llm` is the model named as reflector.
-    databases: how many of the split's databases are used.
+    turn, two for each at least. search: who proposes changes of the plans; `llm` is the reflector's model. roles: those
+    that models play. databases: how many of the split's databases are used.
     """
 
     n: int = Field(ge=1)
@@ -39,7 +43,7 @@ class SynthConfig(Frozen):
     rounds: int = Field(default=1, ge=0)
     pilot: int = Field(default=48, ge=2)
     search: Literal["native", "random", "llm"] = "native"
-    reflector: RoleModel = RoleModel()
+    roles: RoleModels = {}
     split: str = "train"
     databases: int = Field(default=50, ge=1)
     verify: bool = True
@@ -51,6 +55,7 @@ class SynthResult(Frozen):
 
     closest_plans: distance of the two plans as written that are nearest to each other, 0 to 1; None for a single plan.
     streams: plans that were paused, tried again or given up. spent: by role the attempts, answers, tokens and dollars.
+    notes: what a script did in a model's place.
     """
 
     run: str
@@ -63,6 +68,7 @@ class SynthResult(Frozen):
     closest_plans: float | None = None
     streams: tuple[Event, ...] = ()
     spent: dict[str, dict[str, float]] = {}
+    notes: tuple[str, ...] = ()
 
 
 def synthesize(
@@ -82,25 +88,73 @@ def synthesize(
     """
     start = time.monotonic()
     pairs, workflow = _evolve(ledger, bench, config, search or SEARCHES.get(config.search), piloting)
-    by_id = {pair.id: pair for pair in pairs}
-    watch = Watch(find_promised(list(by_id), _read_pilot(ledger)))
-    taken = {entry.payload["id"] for entry in ledger.entries("accepted")}
-    limit = config.n * ITEMS_PER_TASK + 20
-    for position in range(limit):
-        plan, entry = watch.next(), ledger.get(position, "drafts")
-        if plan is None or (entry is None and len(taken) >= config.n):
-            break
-        drafts = entry.payload if entry else None
-        if drafts is None:
-            began = time.monotonic()
-            item = make_item(bench, by_id[plan], workflow, _order(config, position), taken)
-            drafts = _store_item(ledger, item, time.monotonic() - began)
-            taken |= {item.task.id} if item.task else set()
+    watch = Watch(find_promised([pair.id for pair in pairs], _read_pilot(ledger)))
+    with closing(_scale_up(ledger, bench, config, (pairs, workflow), watch)) as made:
+        for accepted in made:
             if progress:
-                progress(len(taken), config.n)
-        watch.note(*_count_drafts(drafts))
+                progress(accepted, config.n)
     ledger.put_meta("streams", [event.model_dump(mode="json") for event in watch.events])
     return summarise(ledger, run, time.monotonic() - start)
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What came of one position: an item made now, or what the ledger holds of one made before."""
+
+    position: int
+    item: Item | None
+    seconds: float = 0.0
+
+
+def _scale_up(
+    ledger: Ledger, bench: Bench, config: SynthConfig, plans: tuple[tuple[PlanPair, ...], Workflow], watch: Watch
+) -> Generator[int]:
+    """Make items until enough are accepted; yields how many are after each that was made now.
+
+    Items made before go through the same hands as those made now, so a resumed run goes on exactly as it was.
+    """
+    by_id, seen = {pair.id: pair for pair in plans[0]}, Seen()
+    begun = ended = 0
+
+    async def recall(position: int) -> _Outcome:
+        return _Outcome(position, None)
+
+    async def make(position: int, plan: str, is_taken: Taken) -> _Outcome:
+        start = time.monotonic()
+        item = await make_item(bench, by_id[plan], plans[1], _order(config, position), is_taken)
+        return _Outcome(position, item, time.monotonic() - start)
+
+    def launch() -> Coroutine[Any, Any, _Outcome] | None:
+        nonlocal begun
+        # No more are begun than are wanted: what is under way may all be accepted.
+        if begun >= config.n * ITEMS_PER_TASK + 20 or len(seen) + begun - ended >= config.n:
+            return None
+        plan = watch.next()
+        if plan is None:
+            return None
+        position, begun = begun, begun + 1
+        if ledger.get(position, "drafts"):
+            return recall(position)
+        return make(position, plan, seen.look())
+
+    with closing(run_in_order(launch, bench.width, bench.finish)) as made:
+        for outcome in made:
+            ended += 1
+            item = outcome.item
+            if item and item.task and item.task.id in seen:
+                item = drop_duplicate(item)
+            drafts = _store_item(ledger, item, outcome.seconds) if item else _read(ledger, outcome.position, "drafts")
+            if drafts["accepted"]:
+                seen.add(item.task.id if item and item.task else _read(ledger, outcome.position, "accepted")["id"])
+            watch.note(*_count_drafts(drafts))
+            if item:
+                yield len(seen)
+
+
+def _read(ledger: Ledger, position: int, stage: str) -> dict[str, Any]:
+    entry = ledger.get(position, stage)
+    assert entry is not None
+    return entry.payload
 
 
 def summarise(ledger: Ledger, run: str, seconds: float) -> SynthResult:
@@ -123,6 +177,7 @@ def summarise(ledger: Ledger, run: str, seconds: float) -> SynthResult:
         closest_plans=ledger.get_meta("closest_plans"),
         streams=tuple(Event.model_validate(found) for found in ledger.get_meta("streams", [])),
         spent=ledger.get_meta("spent", {}),
+        notes=tuple(ledger.get_meta("notes", [])),
     )
 
 
@@ -159,6 +214,8 @@ def _store_item(ledger: Ledger, item: Item, seconds: float) -> dict[str, Any]:
         for number, (trace, judgement) in enumerate(zip(item.traces, item.judgements, strict=True)):
             ledger.put(item.item, f"rollout:{number}", trace.model_dump(mode="json"))
             ledger.put(item.item, f"verdict:{number}", judgement.model_dump(mode="json"))
+        for number, failure in enumerate(item.failures):
+            ledger.put(item.item, f"failure:{number}", failure.model_dump(mode="json"))
         drafts: dict[str, Any] = {
             "plan": item.plan,
             "accepted": item.accepted,
@@ -175,12 +232,12 @@ def _evolve(
 ) -> tuple[tuple[PlanPair, ...], Workflow]:
     """Return the plans to scale up with: those stored, or the outcome of pilot and reflection rounds."""
     if not ledger.get_meta("plans"):
-        pairs, workflow = write_plans(bench.domain, config.plans, config.scope, config.seed), Workflow()
+        pairs, workflow = _write_plans(ledger, bench, config), Workflow()
         closest = find_closest(pairs)
         ledger.put_meta("closest_plans", closest and round(closest[0], 4))
         if config.evolve and config.verify:
             if search is None:
-                raise InputError(f"--search {config.search} needs a model; name one with --model")
+                raise InputError(f"--search {config.search} needs a model as reflector; name one with --model")
             reach = find_reach(bench.domain, config.scope)
             pilot = Pilot(derive_seed("pilot", config.seed) % 2**31, config.pilot, config.databases, piloting)
             start = pairs, workflow
@@ -192,3 +249,12 @@ def _evolve(
         )
     stored = ledger.get_meta("plans")
     return tuple(PlanPair.model_validate(pair) for pair in stored["pairs"]), Workflow(**stored["workflow"])
+
+
+def _write_plans(ledger: Ledger, bench: Bench, config: SynthConfig) -> tuple[PlanPair, ...]:
+    asked = bench.domain, config.plans, config.scope, config.seed
+    if bench.planner is None:
+        return write_plans(*asked)
+    pairs, notes = asyncio.run(bench.planner.write_plans(*asked))
+    ledger.put_meta("notes", list(notes))
+    return pairs

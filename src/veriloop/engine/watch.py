@@ -74,10 +74,13 @@ class Watch:
         return self._queue.popleft()
 
     def note(self, plan: str, drafts: int, accepted: bool) -> None:
-        """Record what came of the item that was dealt last: drafts made and whether one was accepted."""
+        """Record what came of an item, in the order of dealing: drafts made and whether one was accepted."""
         stream = self._streams[plan]
-        stream.recent.append((accepted, drafts))
         self._position += 1
+        # What was under way when its plan was rested says nothing new.
+        if stream.state in ("paused", "retired"):
+            return
+        stream.recent.append((accepted, drafts))
         enough = len(stream.recent) >= (TRIAL if stream.state == "trial" else WINDOW)
         if not enough:
             return

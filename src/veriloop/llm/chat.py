@@ -25,13 +25,15 @@ class ContextError(Exception):
 class ChatRequest:
     """One request: OpenAI messages and tool schemas, and the seed of this very answer.
 
-    options: further fields of the request body by name (temperature, max_tokens, ...), sent as they are.
+    options: further fields of the request body by name (temperature, max_tokens, ...), sent as they are. sample: which
+    of several answers to the same words this is; never sent, but kept apart by a cache.
     """
 
     messages: list[dict[str, Any]]
     tools: list[dict[str, Any]] = field(default_factory=list)
     seed: int | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    sample: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ itself got wrong is in the answer, or a ContextError, for the player to judge.
 """
 
 import asyncio
+import copy
 import importlib
 import os
 import random
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit, urlunsplit
 from veriloop.core.base import derive_seed
 from veriloop.core.errors import BudgetError, InputError, PlayerError, VeriloopError
 from veriloop.core.message import Usage
+from veriloop.llm.cache import Cache, make_key
 from veriloop.llm.chat import AnswerError, ChatAnswer, ChatRequest, ContextError, RefusedError, read_answer
 from veriloop.llm.limit import AdaptiveLimit
 from veriloop.llm.price import Budget, Price
@@ -63,6 +65,13 @@ class _Link:
     slots: AdaptiveLimit
 
 
+@dataclass(slots=True)
+class _Line:
+    """The one line to an endpoint, which roles share."""
+
+    link: _Link | None = None
+
+
 class _TransientError(Exception):
     """An attempt failed in a way that may pass.
 
@@ -77,46 +86,78 @@ class _TransientError(Exception):
 class Client:
     """Asks one endpoint; may be used from one event loop at a time, and again from another later."""
 
-    def __init__(self, endpoint: Endpoint, budget: Budget | None = None) -> None:
-        """Take the endpoint and the money that it may use up together with other clients."""
+    def __init__(
+        self, endpoint: Endpoint, budget: Budget | None = None, *, cache: Cache | None = None, role: str = ""
+    ) -> None:
+        """Take the endpoint and the money that it may use up together with other clients.
+
+        cache: keeps answers and what they cost, under the name of the role that asks.
+        """
         self.endpoint, self.budget = endpoint, budget or Budget()
         self.spent = Spent()
-        self._link: _Link | None = None
+        self._cache, self.role = cache, role
+        self._line = _Line()
+
+    def serve(self, role: str) -> "Client":
+        """Return a client on the same line, with the same limit on requests in flight, that counts for another role."""
+        other = copy.copy(self)
+        other.role = role
+        return other
 
     async def complete(self, request: ChatRequest) -> ChatAnswer:
-        """Return the answer to a request; raises PlayerError, InputError, BudgetError or ContextError."""
+        """Return the answer to a request; raises PlayerError, InputError, BudgetError or ContextError.
+
+        An answer that the cache holds is neither asked for nor paid again.
+        """
+        if self._cache is None:
+            return (await self._ask(request))[0]
+        key = make_key(self.endpoint.model, self.endpoint.base_url, request)
+        if kept := self._cache.get(key):
+            return kept
+        answer, attempts = await self._ask(request)
+        self._cache.put(key, self.role, answer, attempts, self.endpoint.price.cost(answer.usage))
+        return answer
+
+    async def _ask(self, request: ChatRequest) -> tuple[ChatAnswer, int]:
+        """Return the answer and the attempts it took; attempts that end without one are counted as well."""
         link = self._connect()
         rng = random.Random(derive_seed("retry", self.endpoint.model, request.seed or 0))
-        async with link.slots:
-            for attempt in range(1, self.endpoint.retry.attempts + 1):
-                epoch = link.slots.epoch
-                self.budget.check()
-                try:
-                    answer = await self._attempt(link.sdk, request)
-                    link.slots.widen()
-                    return answer
-                except _TransientError as error:
-                    if error.busy:
-                        link.slots.narrow(epoch)
-                    delay = find_delay(self.endpoint.retry, attempt, error.asked, rng)
-                    if delay is None:
-                        raise PlayerError(f"{self._name()} failed at attempt {attempt}: {error}") from None
-                self.spent.repeated += 1
-                await asyncio.sleep(delay)
-        raise PlayerError(f"{self._name()} was not asked: the retry policy allows no attempt")
+        sent, answer = 0, None
+        try:
+            async with link.slots:
+                while sent < self.endpoint.retry.attempts:
+                    epoch = link.slots.epoch
+                    self.budget.check()
+                    sent += 1
+                    try:
+                        answer = await self._attempt(link.sdk, request)
+                        link.slots.widen()
+                        return answer, sent
+                    except _TransientError as error:
+                        if error.busy:
+                            link.slots.narrow(epoch)
+                        delay = find_delay(self.endpoint.retry, sent, error.asked, rng)
+                        if delay is None:
+                            raise PlayerError(f"{self._name()} failed at attempt {sent}: {error}") from None
+                    self.spent.repeated += 1
+                    await asyncio.sleep(delay)
+            raise PlayerError(f"{self._name()} was not asked: the retry policy allows no attempt")
+        finally:
+            if self._cache is not None and sent and answer is None:
+                self._cache.note_failure(self.role, sent)
 
     async def close(self) -> None:
         """Close the connections; the next request opens new ones."""
-        link, self._link = self._link, None
+        link, self._line.link = self._line.link, None
         if link is not None:
             await link.sdk.close()
 
     def _connect(self) -> _Link:
         loop = asyncio.get_running_loop()
-        if self._link is None or self._link.loop is not loop:
+        if self._line.link is None or self._line.link.loop is not loop:
             sdk = _open_sdk(self.endpoint, self.read_key())
-            self._link = _Link(loop, sdk, AdaptiveLimit(self.endpoint.width))
-        return self._link
+            self._line.link = _Link(loop, sdk, AdaptiveLimit(self.endpoint.width))
+        return self._line.link
 
     def read_key(self) -> str:
         """Return the key from the environment; raises InputError where one is needed and none is set."""

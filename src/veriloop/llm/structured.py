@@ -3,17 +3,20 @@
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from veriloop.llm.chat import ChatRequest, ContextError, RefusedError
+from veriloop.llm.chat import ChatAnswer, ChatRequest, ContextError, RefusedError
 from veriloop.llm.client import Client
 
 T = TypeVar("T", bound=BaseModel)
 _FENCED = re.compile(r"```(?:json)?\s*(.*?)```", re.DOTALL)
 _THOUGHT = re.compile(r"\A.*</think>", re.DOTALL)
+
+REDRAWS = 3
+"""Answers without JSON that a role's request may have drawn again."""
 
 
 class ShapeError(Exception):
@@ -35,29 +38,27 @@ async def ask_shaped(
     *,
     check: Callable[[T], list[str]] = lambda _value: [],
     tries: int = 3,
+    redraws: int = 0,
 ) -> Shaped[T]:
     """Return an answer that is a `shape` and to which `check` has no objection.
 
-    Each failed answer goes back to the model with the objections. The schema is sent as `response_format` and stands in
-    the first message too, since servers differ in whether they keep to it; one that refuses the field is asked without.
-    Raises ShapeError after `tries` answers, PlayerError, InputError or BudgetError as the client does.
+    Each failed answer goes back to the model with the objections, but up to `redraws` answers in all that hold no JSON
+    are drawn again without a word, as failed calls are. The schema is sent as `response_format` and stands in the first
+    message too, since servers differ in whether they keep to it; one that refuses the field is asked without. Raises
+    ShapeError after `tries` answers, PlayerError, InputError or BudgetError as the client does.
     """
     schema = shape.model_json_schema()
     messages = [*request.messages, {"role": "user", "content": _explain(schema)}]
     options = {**request.options, "response_format": _format(shape.__name__, schema)}
     problems: list[str] = []
-    for number in range(1, tries + 1):
-        seed = None if request.seed is None else request.seed + number - 1
-        try:
-            try:
-                answer = await client.complete(ChatRequest(messages=messages, seed=seed, options=options))
-            except RefusedError:
-                if "response_format" not in options:
-                    raise
-                options = dict(request.options)
-                answer = await client.complete(ChatRequest(messages=messages, seed=seed, options=options))
-        except ContextError as error:
-            raise ShapeError(f"the request is longer than the model's context: {error}") from None
+    number = drawn = 0
+    while number < tries:
+        seed = None if request.seed is None else request.seed + number + tries * drawn
+        answer, options = await _draw(client, ChatRequest(messages, seed=seed, options=options, sample=drawn), request)
+        if drawn < redraws and not _is_json(answer.content):
+            drawn += 1
+            continue
+        number += 1
         value, problems = _read(answer.content, shape, check)
         if value is not None:
             return Shaped(value, number)
@@ -69,6 +70,27 @@ async def ask_shaped(
             {"role": "user", "content": "That cannot be used:\n- " + "\n- ".join(problems) + "\nAnswer again in full."},
         ]
     raise ShapeError(f"no usable {shape.__name__} in {tries} answers, last: {'; '.join(problems)[:500]}")
+
+
+async def _draw(client: Client, request: ChatRequest, plain: ChatRequest) -> tuple[ChatAnswer, dict[str, Any]]:
+    """Return an answer and the options it was given under: those of the plain request where others are refused."""
+    try:
+        try:
+            return await client.complete(request), request.options
+        except RefusedError:
+            if request.options == plain.options:
+                raise
+            return await client.complete(replace(request, options=plain.options)), plain.options
+    except ContextError as error:
+        raise ShapeError(f"the request is longer than the model's context: {error}") from None
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(find_json(text))
+    except ValueError:
+        return False
+    return True
 
 
 def find_json(text: str) -> str:

@@ -14,7 +14,8 @@ from veriloop.domains.session import Session
 from veriloop.domains.task import Initial, Task
 from veriloop.domains.walk import Walk, draft_arguments, explore
 from veriloop.engine.planner import write_plans
-from veriloop.engine.synthesis import Order, synthesise
+from veriloop.engine.setting import Order
+from veriloop.engine.synthesis import synthesise
 from veriloop.pipeline.finding import Finding
 from veriloop.proof.prove import attach_checker
 from veriloop.rollout.driver import play

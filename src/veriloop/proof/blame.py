@@ -29,16 +29,26 @@ class Fault(StrEnum):
 
 
 class Blame(Frozen):
-    """Whose fault it is and what shows it."""
+    """Whose fault it is and what shows it. opinion: True where nothing executed shows it, but a verifier says so."""
 
     fault: Fault
     evidence: str
+    opinion: bool = False
+
+
+class Opinion(Frozen):
+    """What a model that read a dialogue thinks of it: whether it is a good one, else whose fault that is and why."""
+
+    success: bool
+    fault: Fault | None = None
+    evidence: str = ""
 
 
 class Judgement(Frozen):
     """All that is known of one dialogue: the checker's verdict, the trajectory verifier's findings, blame if any.
 
-    success: the verifier's opinion from executed rules, apart from the checker's verdict.
+    success: what the verifiers say, executed rules first, apart from the checker's verdict. opinion: of a model, which
+    only ever takes success away.
     """
 
     verdict: Verdict
@@ -46,6 +56,7 @@ class Judgement(Frozen):
     violations: tuple[str, ...] = ()
     success: bool
     blame: Blame | None = None
+    opinion: Opinion | None = None
 
 
 def judge_dialogue(
@@ -70,6 +81,15 @@ def judge_dialogue(
         if verdict.passed and blame.fault is Fault.AGENT:
             blame = blame.model_copy(update={"evidence": "; ".join(violations)})
     return Judgement(verdict=verdict, user=user, violations=violations, success=success, blame=blame)
+
+
+def add_opinion(judgement: Judgement, opinion: Opinion) -> Judgement:
+    """Return the judgement with a model's opinion; where nothing executed blames anybody, its blame is taken."""
+    blame = judgement.blame
+    if blame is None and not opinion.success:
+        blame = Blame(fault=opinion.fault or Fault.AGENT, evidence=opinion.evidence, opinion=True)
+    update = {"opinion": opinion, "success": judgement.success and opinion.success, "blame": blame}
+    return judgement.model_copy(update=update)
 
 
 def find_blame(

@@ -1,6 +1,7 @@
 """A player behind an OpenAI-compatible endpoint, for either seat."""
 
 import asyncio
+import copy
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -34,7 +35,9 @@ class EndpointPlayer:
     """Asks a served model for every turn; it keeps nothing between turns but its connections.
 
     options: fields of every request body (temperature, max_tokens, ...). send_seed: whether each request carries a seed
-    derived from the episode's; switch it off for servers that refuse the field.
+    derived from the episode's; switch it off for servers that refuse the field. guidelines: stand before what the seat
+    is told; by default `USER_GUIDELINES` for the user and nothing for the agent. samples: answers drawn for a turn
+    while they cannot be read or call tools that do not exist; more would flatter an agent that is measured.
     """
 
     def __init__(
@@ -44,6 +47,8 @@ class EndpointPlayer:
         *,
         options: dict[str, Any] | None = None,
         send_seed: bool = True,
+        guidelines: str | None = None,
+        samples: int = 1,
         client: Client | None = None,
     ) -> None:
         """Name the model; `client` replaces the one made from `model` and `base_url` (own limits, key, retries)."""
@@ -51,20 +56,30 @@ class EndpointPlayer:
         self.client = client or Client(Endpoint(model, base_url))
         self._options = options or {}
         self._send_seed = send_seed
+        self._guidelines, self._samples = guidelines, samples
+        self.advice: tuple[str, ...] = ()
+
+    def advise(self, lines: tuple[str, ...]) -> "EndpointPlayer":
+        """Return the same player who also reads these lines, after all else that the seat is told."""
+        advised = copy.copy(self)
+        advised.advice = lines
+        return advised
 
     async def reply_async(self, view: View) -> Message:
         """Answer one view; raises PlayerError when the endpoint fails, InputError when it refuses key or model."""
-        request = ChatRequest(
-            messages=write_messages(view),
-            tools=[tool.schema() for tool in view.tools],
-            seed=_draw_seed(view) if self._send_seed else None,
-            options=self._options,
-        )
-        try:
-            answer = await self.client.complete(request)
-        except ContextError as error:
-            return Message(malformed=f"the dialogue is longer than the model's context: {error}")
-        return read_message(answer, view.turns)
+        messages, tools = write_messages(view, self._guidelines), [tool.schema() for tool in view.tools]
+        messages[0]["content"] += write_advice(self.advice)
+        message = Message(malformed="nothing was asked")
+        for sample in range(self._samples):
+            seed = _draw_seed(view, sample) if self._send_seed else None
+            try:
+                answer = await self.client.complete(ChatRequest(messages, tools, seed, self._options, sample))
+            except ContextError as error:
+                return Message(malformed=f"the dialogue is longer than the model's context: {error}")
+            message = read_message(answer, view.turns)
+            if not message.malformed and {call.name for call in message.tool_calls} <= {t.name for t in view.tools}:
+                break
+        return message
 
     def reply(self, views: Sequence[View]) -> list[Message]:
         """Answer every view at once, from code that runs no event loop; one failure fails them all."""
@@ -85,13 +100,20 @@ class EndpointPlayer:
         return [task.result() for task in asked]
 
 
-def write_messages(view: View) -> list[dict[str, Any]]:
+def write_messages(view: View, guidelines: str | None = None) -> list[dict[str, Any]]:
     """Return a view as OpenAI messages: the seat's own turns are the assistant's, the other seat's are the user's."""
-    system = USER_GUIDELINES + view.system if view.seat == "user" else view.system
+    if guidelines is None:
+        guidelines = USER_GUIDELINES if view.seat == "user" else ""
+    system = guidelines + view.system
     messages: list[dict[str, Any]] = [{"role": "system", "content": system}]
     for turn in view.turns:
         messages += _write_turn(turn, view.seat)
     return messages
+
+
+def write_advice(lines: Sequence[str]) -> str:
+    """Return what earlier work taught as the end of a prompt; nothing when it taught nothing."""
+    return "".join(["\n\nWhat earlier work taught:", *(f"\n- {line}" for line in lines)]) if lines else ""
 
 
 def read_message(answer: ChatAnswer, turns: Sequence[Turn] = ()) -> Message:
@@ -148,13 +170,14 @@ def _write_turn(turn: Turn, seat: Seat) -> Iterator[dict[str, Any]]:
         return
     message: dict[str, Any] = {"role": "assistant", "content": turn.content}
     if turn.tool_calls:
-        message["tool_calls"] = [_write_call(call) for call in turn.tool_calls]
+        message["tool_calls"] = [write_call(call) for call in turn.tool_calls]
     yield message
     for result in turn.results:
         yield {"role": "tool", "tool_call_id": result.call_id, "content": result.content}
 
 
-def _write_call(call: ToolCall) -> dict[str, Any]:
+def write_call(call: ToolCall) -> dict[str, Any]:
+    """Return a tool call as OpenAI messages spell it."""
     function = {"name": call.name, "arguments": canonical_json(call.arguments)}
     return {"id": call.id, "type": "function", "function": function}
 
@@ -193,6 +216,7 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
 
 
-def _draw_seed(view: View) -> int:
+def _draw_seed(view: View, sample: int) -> int:
     """Return a seed for this turn of this episode, within the 31 bits that all servers take."""
-    return derive_seed("endpoint", view.key, view.seat, view.seed, len(view.turns)) & 0x7FFFFFFF
+    drawn = [sample] if sample else []
+    return derive_seed("endpoint", view.key, view.seat, view.seed, len(view.turns), *drawn) & 0x7FFFFFFF

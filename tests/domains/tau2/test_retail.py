@@ -18,7 +18,8 @@ from veriloop.domains.tau2.retail import load_retail, load_tables, split_of
 from veriloop.domains.tau2.retail_source import CANDIDATES, SOURCES, TOPICS, YIELDS
 from veriloop.domains.walk import Walk, draft_arguments, explore
 from veriloop.engine.planner import write_plans
-from veriloop.engine.synthesis import Order, synthesise
+from veriloop.engine.setting import Order
+from veriloop.engine.synthesis import synthesise
 from veriloop.proof.prove import attach_checker, prove
 
 DOMAIN = load_retail()

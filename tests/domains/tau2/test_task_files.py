@@ -20,7 +20,8 @@ from veriloop.domains.registry import load_domain
 from veriloop.domains.clause import Case, find_denials
 from veriloop.domains.task import Initial
 from veriloop.engine.planner import write_plans
-from veriloop.engine.synthesis import Order, synthesise
+from veriloop.engine.setting import Order
+from veriloop.engine.synthesis import synthesise
 from veriloop.proof.prove import attach_checker, prove
 from veriloop.rollout.driver import play
 from veriloop.rollout.episode import Episode

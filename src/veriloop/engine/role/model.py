@@ -1,18 +1,34 @@
 """Which model plays a role, where it is served and what it costs."""
 
+from typing import Literal, get_args
+
+from pydantic import Field, JsonValue
+
 from veriloop.core.base import Frozen
+
+Role = Literal["planner", "synthesiser", "task_verifier", "user", "agent", "trajectory_verifier", "reflector"]
+ROLES: tuple[Role, ...] = get_args(Role)
 
 
 class RoleModel(Frozen):
-    """A model for a role; without a name there is none.
+    """The model that plays a role.
 
     base_url: where it is served, empty for the SDK's default. key_env: name of the environment variable with the key.
-    prices: US dollars per million tokens, of prompt and of completion. prompts: folder of edited prompts, empty for
-    ours.
+    prices: US dollars per million tokens, of prompts and of completions. prompts: folder of edited prompts, empty for
+    ours. options: further fields of every request (temperature, max_tokens, ...). width: requests in flight at most.
+    timeout: seconds for one attempt. attempts: how often a request is sent before the endpoint counts as down.
     """
 
-    model: str = ""
+    model: str = Field(min_length=1)
     base_url: str = ""
     key_env: str = "OPENAI_API_KEY"
     prices: tuple[float, float] = (0.0, 0.0)
     prompts: str = ""
+    options: dict[str, JsonValue] = {}
+    width: int = Field(default=16, ge=1)
+    timeout: float = Field(default=120.0, gt=0)
+    attempts: int = Field(default=8, ge=1)
+
+
+RoleModels = dict[Role, RoleModel]
+"""The roles that models play; a script plays the others."""

@@ -12,15 +12,20 @@ from veriloop.domains.domain import Domain
 from veriloop.engine.evolution import Candidate, Evidence, ProposalError, scale
 from veriloop.engine.plan import FACETS, PlanPair, Weights
 from veriloop.engine.role.prompt import render_prompt
-from veriloop.engine.tally import count_failures, count_pilot
+from veriloop.engine.role.transcript import write_transcript
+from veriloop.engine.tally import count_failures, count_pilot, generalise
 from veriloop.llm.chat import ChatRequest
 from veriloop.llm.client import Client
-from veriloop.llm.structured import ShapeError, ask_shaped
+from veriloop.llm.structured import REDRAWS, ShapeError, ask_shaped
 
 LOWEST, HIGHEST = 0.125, 8.0
 """Bounds of one edit's factor."""
 FAILURES = 12
 """Kinds of failures that the model is shown, the most frequent ones."""
+EXAMPLES, EXAMPLE_SIZE = 4, 2500
+"""Failed dialogues that the model is shown, and how many characters of each at most, its end."""
+LINES = 10
+"""Lines of advice that a role reads at most; the oldest make room."""
 
 
 class Edit(Frozen):
@@ -33,10 +38,28 @@ class Edit(Frozen):
     reason: str = Field(min_length=1, max_length=400)
 
 
+class Line(Frozen):
+    """A line of advice to a role that a model plays."""
+
+    role: str
+    text: str = Field(min_length=1, max_length=300)
+    reason: str = Field(min_length=1, max_length=400)
+
+
+class Guideline(Frozen):
+    """New words for what a plan's tasks are to be like; "all" for every plan."""
+
+    plan: str
+    text: str = Field(min_length=1, max_length=1200)
+    reason: str = Field(min_length=1, max_length=400)
+
+
 class Proposal(Frozen):
     """A model's answer. attempts: drafts for a task before it is given up, None to leave it."""
 
     edits: tuple[Edit, ...] = Field(max_length=60)
+    advice: tuple[Line, ...] = Field(default=(), max_length=6)
+    guidelines: tuple[Guideline, ...] = Field(default=(), max_length=16)
     attempts: int | None = Field(ge=1, le=32)
 
 
@@ -60,7 +83,12 @@ class ModelReflector:
     async def _ask(self, request: ChatRequest, evidence: Evidence) -> Proposal:
         try:
             shaped = await ask_shaped(
-                self._client, request, Proposal, check=lambda found: find_problems(found, evidence), tries=self._tries
+                self._client,
+                request,
+                Proposal,
+                check=lambda found: find_problems(found, evidence),
+                tries=self._tries,
+                redraws=REDRAWS,
             )
         finally:
             await self._client.close()
@@ -82,8 +110,20 @@ class ModelReflector:
             clauses=[clause for clause in self._domain.clauses if clause.id in named],
             pairs=evidence.pairs,
             history=evidence.history,
+            advice={role: evidence.workflow.advice.get(role, ()) for role in evidence.advisable},
+            examples=_pick_examples(evidence),
             attempts=evidence.workflow.attempts,
         )
+
+
+def _pick_examples(evidence: Evidence) -> list[tuple[str, str]]:
+    """Return the blames of some failed dialogues with how they went, one for each evidence as far as it goes."""
+    found: dict[str, tuple[str, str]] = {}
+    for failure in (failure for item in evidence.items for failure in item.failures):
+        if blame := failure.judgement.blame:
+            told = f"{blame.fault.value}: {blame.evidence}"
+            found.setdefault(generalise(told), (told, write_transcript(failure.trace)[-EXAMPLE_SIZE:]))
+    return list(found.values())[:EXAMPLES]
 
 
 def find_problems(proposal: Proposal, evidence: Evidence) -> list[str]:
@@ -96,6 +136,16 @@ def find_problems(proposal: Proposal, evidence: Evidence) -> list[str]:
             problems.append(f"edits.{number}.name: {edit.name!r} is none of the {edit.facet}: {', '.join(names)}")
         if edit.plan not in plans:
             problems.append(f"edits.{number}.plan: there is no {edit.plan!r}; name one of {', '.join(plans[:20])}")
+    problems += [
+        f"advice.{number}.role: {line.role!r} reads none; those who do: {', '.join(evidence.advisable) or 'nobody'}"
+        for number, line in enumerate(proposal.advice)
+        if line.role not in evidence.advisable
+    ]
+    problems += [
+        f"guidelines.{number}.plan: there is no {change.plan!r}; name one of {', '.join(plans[:20])}"
+        for number, change in enumerate(proposal.guidelines)
+        if change.plan not in plans
+    ]
     return problems
 
 
@@ -107,11 +157,25 @@ def apply_proposal(proposal: Proposal, evidence: Evidence) -> Candidate:
         for edit in proposal.edits
         if edit.factor != 1
     ]
+    for change in proposal.guidelines:
+        pairs = tuple(_reword(pair, change) for pair in pairs)
+        reasons.append(f"{change.plan}: new guidelines: {change.reason}")
     workflow = evidence.workflow
+    for line in proposal.advice:
+        told = (*workflow.advice.get(line.role, ()), line.text)[-LINES:]
+        workflow = workflow.model_copy(update={"advice": {**workflow.advice, line.role: told}})
+        reasons.append(f"advice to the {line.role}: {line.text}: {line.reason}")
     if proposal.attempts is not None and proposal.attempts != workflow.attempts:
         reasons.append(f"attempts change from {workflow.attempts} to {proposal.attempts}")
         workflow = workflow.model_copy(update={"attempts": proposal.attempts})
     return Candidate(pairs=pairs, workflow=workflow, reasons=tuple(reasons))
+
+
+def _reword(pair: PlanPair, change: Guideline) -> PlanPair:
+    if change.plan not in ("all", pair.id) or change.text == pair.synthesis.guidelines:
+        return pair
+    synthesis = pair.synthesis.model_copy(update={"guidelines": change.text})
+    return pair.model_copy(update={"version": pair.version + 1, "synthesis": synthesis})
 
 
 def _edit(pair: PlanPair, edits: Sequence[Edit]) -> PlanPair:

@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,24 @@ from veriloop.engine.plan import Workflow, find_reach
 from veriloop.engine.planner import write_plans
 from veriloop.engine.role.model import RoleModel
 from veriloop.engine.role.prompt import render_prompt
-from veriloop.engine.role.reflector import Edit, ModelReflector, Proposal, apply_proposal, find_problems
+from veriloop.engine.role.reflector import (
+    LINES,
+    Edit,
+    Guideline,
+    Line,
+    ModelReflector,
+    Proposal,
+    apply_proposal,
+    find_problems,
+)
+from veriloop.engine.role.transcript import write_transcript
+from veriloop.engine.stream import Failure
 from veriloop.engine.synthesize import SynthConfig
 from veriloop.engine.tally import count_failures, count_pilot
 from veriloop.llm.client import Client, Endpoint
 from veriloop.llm.retry import Retry
 from veriloop.pipeline.synthesis import run_synthesis
+from veriloop.proof.blame import Blame, Fault
 from veriloop.store.run import open_run
 
 
@@ -115,6 +128,56 @@ class TestProposals:
         assert find_problems(Proposal(edits=(Edit(**edit(name="get_parcel")),), attempts=None), evidence)
 
 
+class TestAdvice:
+    def line(self, role="user", text="Stay to the end."):
+        return Line(role=role, text=text, reason="it left")
+
+    def test_advice_is_added_and_told_to_the_role_alone(self, evidence):
+        candidate = apply_proposal(Proposal(edits=(), advice=(self.line(),), attempts=None), evidence)
+        assert candidate.workflow.advice == {"user": ("Stay to the end.",)}
+        assert candidate.pairs == evidence.pairs
+        assert candidate.reasons == ("advice to the user: Stay to the end.: it left",)
+
+    def test_the_oldest_lines_make_room(self, evidence):
+        full = Workflow(advice={"user": tuple(f"line {n}" for n in range(LINES))})
+        now = replace(evidence, workflow=full)
+        found = apply_proposal(Proposal(edits=(), advice=(self.line(),), attempts=None), now).workflow.advice["user"]
+        assert (len(found), found[0], found[-1]) == (LINES, "line 1", "Stay to the end.")
+
+    def test_only_roles_of_models_read_it(self, evidence):
+        wish = Proposal(edits=(), advice=(self.line("task_verifier"),), attempts=None)
+        assert find_problems(wish, evidence) == [
+            "advice.0.role: 'task_verifier' reads none; those who do: nobody",
+        ]
+        fine = Proposal(edits=(), advice=(self.line("user"),), attempts=None)
+        assert find_problems(fine, replace(evidence, advisable=("user",))) == []
+
+    def test_guidelines_are_rewritten_for_the_plans_named(self, evidence):
+        new = Guideline(plan="plan-1", text="Callers are cross.", reason="all were kind")
+        candidate = apply_proposal(Proposal(edits=(), guidelines=(new,), attempts=None), evidence)
+        assert [pair.synthesis.guidelines for pair in candidate.pairs] == [
+            evidence.pairs[0].synthesis.guidelines, "Callers are cross.",
+        ]  # fmt: skip
+        assert [pair.version for pair in candidate.pairs] == [0, 1]
+        wrong = Proposal(edits=(), guidelines=(new.model_copy(update={"plan": "plan-7"}),), attempts=None)
+        assert "there is no 'plan-7'" in find_problems(wrong, evidence)[0]
+
+    def test_the_prompt_shows_what_each_role_reads_and_how_dialogues_failed(self, parcel, evidence, pilot):
+        task, trace, judged = pilot[0].task, pilot[0].traces[0], pilot[0].judgements[0]
+        blame = Blame(fault=Fault.USER, evidence="left at 3 of 4")
+        failure = Failure(task=task, trace=trace, judgement=judged.model_copy(update={"blame": blame}))
+        items = (pilot[0].model_copy(update={"failures": (failure, failure)}), *pilot[1:])
+        now = replace(
+            evidence, items=items, advisable=("user", "synthesiser"), workflow=Workflow(advice={"user": ("Be brief.",)})
+        )
+        with FaultyServer(say(edit())) as server:
+            ask(server, parcel, now)
+        prompt = server.requests[0][0]["messages"][0]["content"]
+        assert "- user: Be brief.\n- synthesiser: nothing" in prompt
+        assert prompt.count("user: left at 3 of 4") == 1, "one example of each kind"
+        assert write_transcript(trace)[-200:] in prompt
+
+
 class TestPrompts:
     def test_a_folder_of_ones_own_replaces_ours(self, parcel, evidence, tmp_path: Path):
         (tmp_path / "reflector.md").write_text("Tidy up {{ domain }}: {{ rows | length }} rows.")
@@ -141,12 +204,13 @@ class TestRuns:
     def config(self, server: FaultyServer, **changes: Any) -> SynthConfig:
         role = RoleModel(model="m", base_url=server.base_url, prices=(100.0, 1000.0))
         return SynthConfig(
-            **{"n": 4, "seed": 13, "pilot": 4, "search": "llm", "reflector": role, "rounds": 2, **changes}
+            **{"n": 4, "seed": 13, "pilot": 4, "search": "llm", "roles": {"reflector": role}, "rounds": 2, **changes}
         )
 
     def test_proposals_pass_the_same_gate_and_are_paid_once(self, tmp_path):
-        # After the script every answer is the server's greeting, which is no proposal.
-        with FaultyServer(say(edit()), faulty.say({"content": "I would rather not."})) as server:
+        with FaultyServer(
+            say(edit()), faulty.say({"content": "{}"}), faulty.say({"content": "{}"}), faulty.say({"content": "{}"})
+        ) as server:
             result = run_synthesis("parcel", tmp_path / "run", self.config(server))
             asked = len(server.requests)
             again = run_synthesis("parcel", tmp_path / "run", self.config(server), resume=True)
@@ -182,11 +246,7 @@ class TestRuns:
             server._script.append(say(edit()))
             assert run_synthesis("parcel", tmp_path / "run", config, resume=True).proved == 4
 
-    @pytest.mark.parametrize(
-        "changes",
-        [{"search": "llm", "reflector": RoleModel()}, {"search": "native", "reflector": RoleModel(model="m")}],
-    )
-    def test_the_search_and_its_model_go_together(self, tmp_path, changes):
-        with pytest.raises(InputError, match="go together"):
-            run_synthesis("parcel", tmp_path / "run", SynthConfig(n=1, **changes))
+    def test_a_search_by_a_model_needs_one(self, tmp_path):
+        with pytest.raises(InputError, match="needs a model as reflector"):
+            run_synthesis("parcel", tmp_path / "run", SynthConfig(n=1, search="llm"))
         assert not (tmp_path / "run").exists()

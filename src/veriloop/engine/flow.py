@@ -1,0 +1,67 @@
+"""Many items under way at once, handed back in the order they were begun.
+
+What is begun depends on what was handed back before and never on which answer came first, so equal runs stay equal.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, TypeVar
+
+from veriloop.core.errors import BudgetError
+
+T = TypeVar("T")
+Finish = Callable[[], Coroutine[Any, Any, None]]
+Launch = Callable[[], Coroutine[Any, Any, T] | None]
+"""Returns the next piece of work, or None when there is nothing to begin before the next result is in."""
+
+
+def run_in_order(launch: Launch[T], width: int, finish: Finish | None = None) -> Generator[T]:
+    """Yield the results of what `launch` begins, at most `width` of them begun and not yet used up.
+
+    `launch` is asked again after each result; all is over when it has nothing and nothing is under way. An error ends
+    all: what was begun is cancelled, or under a spent budget let run until it asks for more. finish: awaited last, in
+    the same event loop, whatever happened.
+    """
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        begun: deque[asyncio.Task[T]] = deque()
+        try:
+            while True:
+                while len(begun) < width and (work := launch()) is not None:
+                    begun.append(loop.create_task(work))
+                if not begun:
+                    return
+                yield loop.run_until_complete(begun.popleft())
+        except BudgetError:
+            # Answers in flight are paid for: all work goes on to its next request, which is refused.
+            loop.run_until_complete(asyncio.gather(*begun, return_exceptions=True))
+            raise
+        finally:
+            for task in begun:
+                task.cancel()
+            loop.run_until_complete(asyncio.gather(*begun, return_exceptions=True))
+            if finish:
+                loop.run_until_complete(finish())
+
+
+class Seen:
+    """What was accepted so far. An item looks at what was there when it was begun and at nothing that came later."""
+
+    def __init__(self) -> None:
+        self._order: dict[str, int] = {}
+
+    def add(self, key: str) -> None:
+        """Note a key as accepted."""
+        self._order.setdefault(key, len(self._order))
+
+    def look(self) -> Callable[[str], bool]:
+        """Return whether a key is among those of now, for as long as anybody asks."""
+        horizon = len(self._order)
+        return lambda key: self._order.get(key, horizon) < horizon
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._order

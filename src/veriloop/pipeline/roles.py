@@ -1,0 +1,142 @@
+"""Turns the table of roles into players, verifiers and writers that share one budget and one cache."""
+
+from pathlib import Path
+
+from veriloop.check.sandbox import shared_sandbox
+from veriloop.core.errors import InputError
+from veriloop.core.message import Seat
+from veriloop.domains.domain import Domain
+from veriloop.engine.role.cast import AnyPlayer, Demonstrator
+from veriloop.engine.role.model import Role, RoleModel, RoleModels
+from veriloop.engine.role.planner import ModelPlanner
+from veriloop.engine.role.reflector import ModelReflector
+from veriloop.engine.role.synthesiser import ModelSynthesiser
+from veriloop.engine.role.verifier import ModelVerifier
+from veriloop.engine.search import SEARCHES, Search
+from veriloop.engine.stream import Bench
+from veriloop.engine.synthesis import ScriptedSynthesiser
+from veriloop.llm.cache import Cache
+from veriloop.llm.client import Client, Endpoint
+from veriloop.llm.price import Budget, Price
+from veriloop.llm.retry import Retry
+from veriloop.rollout.endpoint import EndpointPlayer
+from veriloop.rollout.experts import EXPERTS, load_expert
+from veriloop.rollout.oracle import Oracle
+from veriloop.rollout.scripted import ScriptedUser
+
+STREAM_ROLES: tuple[Role, ...] = ("synthesiser", "task_verifier", "user", "agent", "trajectory_verifier")
+"""Roles that are asked for every item."""
+ITEMS_PER_REQUEST = 4
+"""Items under way for each request that may be in flight, so that slow items leave the endpoint enough to do."""
+SAMPLES = 4
+"""Answers drawn for one turn of a dialogue while they cannot be used."""
+
+
+def check_roles(roles: RoleModels, max_usd: float | None) -> None:
+    """Raise InputError when a model cannot be asked, or its cost cannot be limited, as it is given."""
+    for role, model in roles.items():
+        if min(model.prices) < 0:
+            raise InputError(f"the prices of the {role}, {model.prices}, are negative; give what a million tokens cost")
+        if max_usd is not None and not any(model.prices):
+            raise InputError(
+                f"--max-usd needs prices to count with, and the {role} has none; give --usd-per-mtok, or `prices` in "
+                "the table of roles"
+            )
+        if model.base_url and not model.base_url.startswith(("http://", "https://")):
+            raise InputError(
+                f"base URL {model.base_url!r} of the {role} is no address; it looks like http://127.0.0.1:8000/v1"
+            )
+        if model.prompts and not Path(model.prompts).is_dir():
+            raise InputError(f"--prompts {model.prompts!r} is no folder; make one with a {role}.md in it")
+        Client(_point_to(model)).read_key()
+
+
+class Troupe:
+    """The models of a run and who they play."""
+
+    def __init__(self, domain: Domain, roles: RoleModels, cache: Cache, max_usd: float | None = None) -> None:
+        """Take the table of roles. cache: holds what earlier sessions of the run paid for, which counts as spent."""
+        self._domain, self._roles = domain, roles
+        spent = sum(used["dollars"] for used in cache.add_up().values())
+        budget, lines = Budget(max_usd, spent), dict[Endpoint, Client]()
+        self._clients = dict[Role, Client]()
+        for role, model in roles.items():
+            endpoint = _point_to(model)
+            line = lines.setdefault(endpoint, Client(endpoint, budget, cache=cache))
+            self._clients[role] = line.serve(role)
+
+    def make_bench(self, *, verify: bool = True) -> Bench:
+        """Return the bench on which every role without a model is scripted."""
+        lines = {_point_to(self._roles[role]) for role in STREAM_ROLES if role in self._roles}
+        width = sum(endpoint.width for endpoint in lines) * ITEMS_PER_REQUEST or 1
+        return Bench(
+            domain=self._domain,
+            sandbox=shared_sandbox(),
+            user=self._find_player("user") or ScriptedUser(),
+            agent=self._find_player("agent") or find_demonstrator(self._domain),
+            verify=verify,
+            planner=self._find_planner(),
+            synthesiser=self._find_synthesiser(),
+            task_verifier=self._find_verifier("task_verifier"),
+            trajectory_verifier=self._find_verifier("trajectory_verifier"),
+            width=width,
+            finish=self._close if self._clients else None,
+        )
+
+    def search(self, name: str) -> Search | None:
+        """Return who proposes changes under a name: the reflector's model for "llm", else a script."""
+        if name != "llm":
+            return SEARCHES.get(name)
+        found = self._find("reflector")
+        return ModelReflector(found[0], self._domain, prompts=found[2]) if found else None
+
+    def _find_planner(self) -> ModelPlanner | None:
+        found = self._find("planner")
+        return ModelPlanner(found[0], options=found[1], prompts=found[2]) if found else None
+
+    def _find_synthesiser(self) -> ModelSynthesiser | ScriptedSynthesiser:
+        found = self._find("synthesiser")
+        return ModelSynthesiser(found[0], options=found[1], prompts=found[2]) if found else ScriptedSynthesiser()
+
+    def _find_verifier(self, role: Role) -> ModelVerifier | None:
+        found = self._find(role)
+        return ModelVerifier(found[0], self._domain, options=found[1], prompts=found[2]) if found else None
+
+    def _find_player(self, seat: Seat) -> AnyPlayer | None:
+        found = self._find(seat)
+        if found is None:
+            return None
+        client, options, prompts = found
+        own = prompts / f"{seat}.md" if prompts else None
+        guidelines = own.read_text(encoding="utf-8") + "\n" if own and own.is_file() else None
+        model = client.endpoint.model
+        return EndpointPlayer(model, options=options, guidelines=guidelines, samples=SAMPLES, client=client)
+
+    def _find(self, role: Role) -> tuple[Client, dict, Path | None] | None:
+        if role not in self._roles:
+            return None
+        model = self._roles[role]
+        return self._clients[role], dict(model.options), Path(model.prompts) if model.prompts else None
+
+    async def _close(self) -> None:
+        for client in self._clients.values():
+            await client.close()
+
+
+def find_demonstrator(domain: Domain) -> AnyPlayer | Demonstrator:
+    """Return what demonstrates tasks without a model: the domain's expert where there is one, else an oracle."""
+    if domain.name in EXPERTS:
+        return load_expert(domain.name)
+    return lambda task: Oracle(domain, {task.id: task})
+
+
+def _point_to(model: RoleModel) -> Endpoint:
+    return Endpoint(
+        model.model,
+        model.base_url or None,
+        model.key_env,
+        timeout=model.timeout,
+        width=model.width,
+        retry=Retry(attempts=model.attempts),
+        price=Price(*model.prices),
+    )

@@ -1,0 +1,147 @@
+"""Work under way at once comes back in order, and what is begun never depends on which answer came first."""
+
+import asyncio
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from veriloop.core.errors import BudgetError
+from veriloop.engine.flow import Seen, run_in_order
+
+
+def flow(delays, width, log=None):
+    """Run one piece of work per delay; returns the results and how many were under way at most."""
+    numbers, under_way, most = iter(range(len(delays))), 0, 0
+
+    async def work(number):
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(delays[number] / 1000)
+        under_way -= 1
+        return number
+
+    def launch():
+        number = next(numbers, None)
+        if number is not None and log is not None:
+            log.append(number)
+        return None if number is None else work(number)
+
+    return list(run_in_order(launch, width)), most
+
+
+@given(st.lists(st.integers(0, 5), max_size=20), st.integers(1, 8))
+def test_results_come_in_the_order_of_beginning(delays, width):
+    found, most = flow(delays, width)
+    assert found == list(range(len(delays)))
+    assert most <= width
+    assert most >= min(width, len(delays), 1)
+
+
+def test_waiting_work_overlaps():
+    _, most = flow([30] * 8, 8)
+    assert most == 8
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_is_begun_follows_from_results_alone(seed):
+    """Launch decides by what came back; however the delays fall, it decides alike."""
+
+    def run(delays):
+        begun, back, decided = 0, 0, []
+
+        async def work(number):
+            await asyncio.sleep(delays[number % len(delays)] / 1000)
+            return number
+
+        def launch():
+            nonlocal begun
+            if begun >= 30:
+                return None
+            decided.append((begun, back))
+            begun += 1
+            return work(begun - 1)
+
+        for _ in run_in_order(launch, 4):
+            back += 1
+        return decided
+
+    rng = random.Random(seed)
+    assert run([0]) == run([rng.randrange(8) for _ in range(30)])
+
+
+def test_a_pause_is_no_end():
+    """Launch has nothing until the first result is in, and then goes on."""
+    steps = iter(["work", None, "work", None, None])
+
+    async def work():
+        return 1
+
+    assert list(run_in_order(lambda: work() if next(steps, None) else None, 3)) == [1, 1]
+
+
+def test_an_error_cancels_the_rest_and_finishes():
+    seen = []
+
+    async def work(number):
+        if number == 1:
+            raise RuntimeError("broken")
+        try:
+            await asyncio.sleep(0.01 if number == 0 else 5)
+        except asyncio.CancelledError:
+            seen.append(f"cancelled {number}")
+            raise
+        return number
+
+    async def finish():
+        seen.append("finished")
+
+    numbers = iter(range(4))
+    results = run_in_order(lambda: None if (n := next(numbers, None)) is None else work(n), 4, finish)
+    assert next(results) == 0
+    with pytest.raises(RuntimeError, match="broken"):
+        next(results)
+    assert seen == ["cancelled 2", "cancelled 3", "finished"]
+
+
+def test_under_a_spent_budget_work_goes_on_until_it_asks_for_more():
+    seen = []
+
+    async def work(number):
+        await asyncio.sleep(0.01 * number)
+        seen.append(number)
+        raise BudgetError("spent")
+
+    numbers = iter(range(4))
+    with pytest.raises(BudgetError):
+        list(run_in_order(lambda: None if (n := next(numbers, None)) is None else work(n), 4))
+    assert seen == [0, 1, 2, 3]
+
+
+def test_who_stops_listening_stops_the_work():
+    seen, delays = [], iter([0, 5, 5])
+
+    async def work(delay):
+        try:
+            await asyncio.sleep(delay)
+        except asyncio.CancelledError:
+            seen.append(delay)
+            raise
+
+    results = run_in_order(lambda: None if (delay := next(delays, None)) is None else work(delay), 3)
+    next(results)
+    results.close()
+    assert seen == [5, 5]
+
+
+def test_what_is_seen_later_does_not_count():
+    seen = Seen()
+    seen.add("a")
+    look = seen.look()
+    seen.add("b")
+    seen.add("a")
+    assert (look("a"), look("b"), look("c")) == (True, False, False)
+    assert ("b" in seen, len(seen)) == (True, 2)
+    assert seen.look()("b")
