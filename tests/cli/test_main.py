@@ -12,7 +12,7 @@ import pytest
 
 from veriloop.cli import main
 from veriloop.cli.main import COMMANDS, run
-from veriloop.cli.output import Result, align_table, show_progress, write_error
+from veriloop.cli.output import Result, align_table, show_progress, write_error, write_note
 from veriloop.core.errors import BudgetError, GateError, InputError, PlayerError, VeriloopError
 from veriloop.domains.task import Task
 from veriloop.store.artefact import read_tasks
@@ -197,6 +197,21 @@ def test_output_pieces(capsys: pytest.CaptureFixture[str]):
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "veriloop: two lines\n")
     assert Result({}, "x").code == 0
+
+
+def test_a_run_says_beforehand_how_often_it_may_change_its_plans(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    said = list[str]()
+    monkeypatch.setattr("veriloop.cli.synth.write_note", said.append)
+    monkeypatch.setattr("veriloop.cli.synth.run_synthesis", lambda *_a, **_k: (_ for _ in ()).throw(InputError("no")))
+    for flags in (["--rounds", "1"], ["--rounds", "4"], ["--rounds", "0"], ["--no-evolve"]):
+        assert run(["synth", "parcel", "-n", "2", "--out", str(tmp_path / "run"), *flags]) == 2
+    assert len(said) == 2
+    assert said[0].startswith("the plans will be changed 1 time at most; of fewer than 3") and "--rounds 3" in said[0]
+    assert said[1] == "the plans will be changed 4 times at most"
+    write_note("nobody watches")
+    assert "nobody" not in capsys.readouterr().err
 
 
 def test_bar_names_the_part_of_the_work(monkeypatch: pytest.MonkeyPatch):

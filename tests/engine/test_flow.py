@@ -82,8 +82,23 @@ def test_a_pause_is_no_end():
     assert list(run_in_order(lambda: work() if next(steps, None) else None, 3)) == [1, 1]
 
 
-def test_an_error_cancels_the_rest_and_finishes():
-    seen = []
+class Line:
+    """Notes what is done to it; work that asks it after a halt is refused."""
+
+    def __init__(self):
+        self.seen = []
+        self.halted = False
+
+    def halt(self):
+        self.halted = True
+        self.seen.append("halted")
+
+    async def close(self):
+        self.seen.append("closed")
+
+
+def test_an_error_cancels_the_rest_and_closes():
+    line = Line()
 
     async def work(number):
         if number == 1:
@@ -91,33 +106,34 @@ def test_an_error_cancels_the_rest_and_finishes():
         try:
             await asyncio.sleep(0.01 if number == 0 else 5)
         except asyncio.CancelledError:
-            seen.append(f"cancelled {number}")
+            line.seen.append(f"cancelled {number}")
             raise
         return number
 
-    async def finish():
-        seen.append("finished")
-
     numbers = iter(range(4))
-    results = run_in_order(lambda: None if (n := next(numbers, None)) is None else work(n), 4, finish)
+    results = run_in_order(lambda: None if (n := next(numbers, None)) is None else work(n), 4, line)
     assert next(results) == 0
     with pytest.raises(RuntimeError, match="broken"):
         next(results)
-    assert seen == ["cancelled 2", "cancelled 3", "finished"]
+    assert line.seen == ["cancelled 2", "cancelled 3", "closed"]
 
 
-def test_under_a_spent_budget_work_goes_on_until_it_asks_for_more():
-    seen = []
+@pytest.mark.parametrize("stop", [BudgetError("spent"), KeyboardInterrupt()])
+def test_when_the_run_is_stopped_work_goes_on_until_it_asks_for_more(stop):
+    line = Line()
 
     async def work(number):
-        await asyncio.sleep(0.01 * number)
-        seen.append(number)
-        raise BudgetError("spent")
+        await asyncio.sleep(0.01 * (number + 1))
+        if number == 0:
+            raise stop
+        line.seen.append((number, line.halted))
+        raise BudgetError("refused")
 
     numbers = iter(range(4))
-    with pytest.raises(BudgetError):
-        list(run_in_order(lambda: None if (n := next(numbers, None)) is None else work(n), 4))
-    assert seen == [0, 1, 2, 3]
+    with pytest.raises(type(stop)):
+        for _ in run_in_order(lambda: None if (n := next(numbers, None)) is None else work(n), 4, line):
+            pass
+    assert line.seen == ["halted", (1, True), (2, True), (3, True), "closed"]
 
 
 def test_who_stops_listening_stops_the_work():

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ import veriloop.engine.synthesize as synthesize
 from servers import faulty
 from servers.http import Handler
 from servers.roles import RoleServer
+from veriloop.cli.main import INTERRUPTED
 from veriloop.core.errors import BudgetError, InputError
 from veriloop.engine.role.model import ROLES, RoleModel
 from veriloop.engine.synthesize import SynthConfig, SynthResult
+from veriloop.llm.cache import Cache
 from veriloop.pipeline.roles import Troupe, check_roles
 from veriloop.pipeline.synthesis import run_synthesis
 from veriloop.rollout.experts import load_expert
@@ -263,6 +266,35 @@ class TestDefects:
         assert all("qq-99123" in blame["evidence"] for blame in blames)
 
 
+class TestInterruption:
+    def test_ctrl_c_lets_answers_in_flight_come_in(self, serve, tmp_path):
+        def slowly(handler: Handler, body: dict[str, Any]) -> bool:
+            time.sleep(0.15)
+            return False
+
+        server = serve(databases=50, fault=slowly)
+        table = tmp_path / "roles.toml"
+        table.write_text(f'[default]\nmodel = "m"\nbase_url = "{server.base_url}"\nwidth = 6\n')
+        command = [
+            sys.executable, "-m", "veriloop.cli.main", "synth", "parcel", "-n", "4", "--seed", "3", "--no-evolve",
+            "--rounds", "0", "--roles", str(table), "--out", str(tmp_path / "run"), "--json", "--resume",
+        ]  # fmt: skip
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        deadline = time.monotonic() + 60
+        while server.answered < 12 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+        assert process.returncode == INTERRUPTED, said
+        assert said.count(b"\n") == 1 and b"interrupted" in said
+        with closing(Cache(tmp_path / "run" / "cache.sqlite")) as cache:
+            kept = sum(used["answers"] for used in cache.add_up().values())
+        assert kept == server.answered == server.asked, "nothing that was asked is lost"
+        assert subprocess.run(command, capture_output=True, timeout=120).returncode == 0
+        with closing(Cache(tmp_path / "run" / "cache.sqlite")) as cache:
+            assert sum(used["answers"] for used in cache.add_up().values()) == server.asked
+
+
 class TestMoney:
     def test_the_limit_is_overshot_by_what_was_in_flight_at_most(self, serve, tmp_path):
         server = serve()
@@ -280,8 +312,6 @@ class TestMoney:
 
 class TestTroupe:
     def test_roles_without_a_model_are_scripted(self, parcel):
-        from veriloop.llm.cache import Cache
-
         roles: Any = {"user": RoleModel(model="m", base_url="http://127.0.0.1:9/v1", width=3)}
         bench = Troupe(parcel, roles, Cache()).make_bench()
         assert (bench.user.name, bench.width) == ("openai:m", 12)
@@ -289,8 +319,6 @@ class TestTroupe:
         assert Troupe(parcel, {}, Cache()).make_bench().width == 1
 
     def test_the_reflector_alone_leaves_items_one_by_one(self, parcel):
-        from veriloop.llm.cache import Cache
-
         roles: Any = {"reflector": RoleModel(model="m", base_url="http://127.0.0.1:9/v1")}
         troupe = Troupe(parcel, roles, Cache())
         assert troupe.make_bench().width == 1

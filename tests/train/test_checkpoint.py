@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,18 @@ def test_the_newest_complete_checkpoint_is_taken_up(tmp_path: Path):
     cut = make_checkpoint(tmp_path, 20, "model.safetensors")
     assert find_checkpoint(tmp_path) == str(complete)
     assert not cut.exists()
+
+
+@pytest.mark.parametrize("written", [0, 1, 20, 50])
+def test_a_checkpoint_whose_last_file_is_cut_is_not_taken_up(tmp_path: Path, written: int):
+    state = json.dumps({"global_step": 20, "log_history": [{"loss": 0.5}]}).encode()
+    whole = make_checkpoint(tmp_path, 10, "trainer_state.json")
+    cut = make_checkpoint(tmp_path, 20)
+    (cut / "trainer_state.json").write_bytes(state[:written])
+    assert len(state) > 50 and find_checkpoint(tmp_path) == str(whole)
+    assert not cut.exists()
+    (make_checkpoint(tmp_path, 30) / "trainer_state.json").write_bytes(state)
+    assert find_checkpoint(tmp_path) == str(tmp_path / "checkpoint-30")
 
 
 def test_another_last_file_may_be_wanted(tmp_path: Path):

@@ -25,6 +25,7 @@ def make_app() -> App:
         result_action="return_value",
         suppress_keyboard_interrupt=False,
     )
+    app.meta.suppress_keyboard_interrupt = False
     for name in COMMANDS:
         app.command(f"veriloop.cli.{name}:{name}_command", name=name)
 

@@ -30,6 +30,12 @@ def write_error(message: str) -> None:
     print(f"veriloop: {' '.join(message.split())}", file=sys.stderr)
 
 
+def write_note(message: str) -> None:
+    """Tell somebody who watches, on stderr; nothing where stderr is no terminal."""
+    if sys.stderr.isatty():
+        print(f"note: {message}", file=sys.stderr)
+
+
 @contextmanager
 def show_progress(label: str) -> Iterator[Callable[..., None]]:
     """Return a callback (done, total, what="") that moves a bar on stderr; silent where stderr is no terminal.

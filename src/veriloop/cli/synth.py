@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from veriloop.cli.output import Result, show_progress
+from veriloop.cli.output import Result, show_progress, write_note
 from veriloop.cli.scope import Only
 from veriloop.core.errors import InputError
 from veriloop.engine.role.model import ROLES, RoleModel, RoleModels
@@ -17,6 +17,8 @@ from veriloop.pipeline.synthesis import run_synthesis
 
 PILOT, ITEMS_PER_PLAN = 48, 8
 """Items of a pilot, at least, and for each of many plans."""
+PROPOSALS = 3
+"""Fewer than these are hardly worth their pilots."""
 
 
 @Parameter(name="*")
@@ -118,11 +120,23 @@ def synth_command(
     chosen["pilot"] = evolution.pilot or max(PILOT, ITEMS_PER_PLAN * evolution.plans)
     chosen["search"] = evolution.search or ("llm" if "reflector" in roles else "native")
     config = SynthConfig(n=n, scope=(only or Only()).scope(), roles=roles, **chosen)
+    if note := _foretell(config):
+        write_note(note)
     with show_progress(f"proving tasks of {domain}") as progress:
         result = run_synthesis(
             domain, out, config, resume=resume, max_usd=models.max_usd, progress=progress, piloting=progress
         )
     return Result(result.model_dump(mode="json"), _describe(result), 0 if result.proved >= n else 1)
+
+
+def _foretell(config: SynthConfig) -> str:
+    """Say how many proposals the run will make at most, and whether that is enough to hope for a good one."""
+    if not (config.evolve and config.verify and config.rounds):
+        return ""
+    said = f"the plans will be changed {config.rounds} time{'s' if config.rounds > 1 else ''} at most"
+    if config.rounds < PROPOSALS:
+        said += f"; of fewer than {PROPOSALS} proposals often none passes the gate (--rounds {PROPOSALS})"
+    return said
 
 
 def _describe(result: SynthResult) -> str:

@@ -6,22 +6,33 @@ What is begun depends on what was handed back before and never on which answer c
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from veriloop.core.errors import BudgetError
 
 T = TypeVar("T")
-Finish = Callable[[], Coroutine[Any, Any, None]]
 Launch = Callable[[], Coroutine[Any, Any, T] | None]
 """Returns the next piece of work, or None when there is nothing to begin before the next result is in."""
 
 
-def run_in_order(launch: Launch[T], width: int, finish: Finish | None = None) -> Generator[T]:
+class Line(Protocol):
+    """What the work asks and waits for."""
+
+    def halt(self) -> None:
+        """Refuse everything that is asked from now on; what was asked still comes in."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections of this event loop."""
+        ...
+
+
+def run_in_order(launch: Launch[T], width: int, line: Line | None = None) -> Generator[T]:
     """Yield the results of what `launch` begins, at most `width` of them begun and not yet used up.
 
     `launch` is asked again after each result; all is over when it has nothing and nothing is under way. An error ends
-    all: what was begun is cancelled, or under a spent budget let run until it asks for more. finish: awaited last, in
-    the same event loop, whatever happened.
+    all: what was begun is cancelled. When the budget is spent or somebody interrupts, all work goes on until it asks
+    the line for more, so that no answer in flight is lost; a second interruption does not wait for that.
     """
     with asyncio.Runner() as runner:
         loop = runner.get_loop()
@@ -32,17 +43,20 @@ def run_in_order(launch: Launch[T], width: int, finish: Finish | None = None) ->
                     begun.append(loop.create_task(work))
                 if not begun:
                     return
-                yield loop.run_until_complete(begun.popleft())
-        except BudgetError:
-            # Answers in flight are paid for: all work goes on to its next request, which is refused.
-            loop.run_until_complete(asyncio.gather(*begun, return_exceptions=True))
+                result = loop.run_until_complete(begun[0])
+                begun.popleft()
+                yield result
+        except (BudgetError, KeyboardInterrupt):
+            if line:
+                line.halt()
+                loop.run_until_complete(asyncio.gather(*begun, return_exceptions=True))
             raise
         finally:
             for task in begun:
                 task.cancel()
             loop.run_until_complete(asyncio.gather(*begun, return_exceptions=True))
-            if finish:
-                loop.run_until_complete(finish())
+            if line:
+                loop.run_until_complete(line.close())
 
 
 class Seen:

@@ -160,7 +160,7 @@ def run_pilot(
         order = Order(pilot.seed, number, split="train", databases=pilot.databases)
         return make_item(bench, pairs[number % len(pairs)], workflow, order, seen.look())
 
-    with closing(run_in_order(launch, bench.width, bench.finish)) as made:
+    with closing(run_in_order(launch, bench.width, bench.line)) as made:
         for item in made:
             if item.task and item.task.id in seen:
                 item = drop_duplicate(item)

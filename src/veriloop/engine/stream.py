@@ -10,7 +10,7 @@ from veriloop.core.message import Seat
 from veriloop.core.trace import Trace
 from veriloop.domains.domain import Domain
 from veriloop.domains.task import Task
-from veriloop.engine.flow import Finish
+from veriloop.engine.flow import Line
 from veriloop.engine.plan import Advice, PlanPair, Workflow
 from veriloop.engine.role.cast import (
     Advisable,
@@ -86,7 +86,7 @@ class Bench:
     agent: the player of its seat, or what makes one for each task. Planner and verifiers are only there as models: else
     a script writes the plans, and proof and executed rules verify. verify: False leaves out proof and dialogues, for
     the ablation without verification. width: items under way at once; more than one pays where roles wait for an
-    endpoint. finish: closes their connections.
+    endpoint. line: to those endpoints.
     """
 
     domain: Domain
@@ -99,7 +99,7 @@ class Bench:
     task_verifier: TaskVerifier | None = None
     trajectory_verifier: TrajectoryVerifier | None = None
     width: int = 1
-    finish: Finish | None = None
+    line: Line | None = None
 
     @property
     def advisable(self) -> tuple[str, ...]:

@@ -137,7 +137,7 @@ def _scale_up(
             return recall(position)
         return make(position, plan, seen.look())
 
-    with closing(run_in_order(launch, bench.width, bench.finish)) as made:
+    with closing(run_in_order(launch, bench.width, bench.line)) as made:
         for outcome in made:
             ended += 1
             item = outcome.item

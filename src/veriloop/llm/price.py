@@ -23,9 +23,12 @@ class Budget:
 
     def __init__(self, most: float | None = None, spent: float = 0.0) -> None:
         self.most, self.spent = most, spent
+        self.halted = False
 
     def check(self) -> None:
         """Raise BudgetError when nothing is left; asked before every request, so only those in flight overshoot."""
+        if self.halted:
+            raise BudgetError("the run was stopped; what was done is stored")
         if self.most is not None and self.spent >= self.most:
             raise BudgetError(
                 f"the limit of {self.most:g} USD is reached ({self.spent:.4f} spent); what was done is stored, "
@@ -35,3 +38,7 @@ class Budget:
     def charge(self, dollars: float) -> None:
         """Count what an answer cost."""
         self.spent += dollars
+
+    def halt(self) -> None:
+        """Refuse every request from now on."""
+        self.halted = True

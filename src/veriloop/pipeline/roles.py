@@ -58,11 +58,11 @@ class Troupe:
         """Take the table of roles. cache: holds what earlier sessions of the run paid for, which counts as spent."""
         self._domain, self._roles = domain, roles
         spent = sum(used["dollars"] for used in cache.add_up().values())
-        budget, lines = Budget(max_usd, spent), dict[Endpoint, Client]()
+        self._budget, lines = Budget(max_usd, spent), dict[Endpoint, Client]()
         self._clients = dict[Role, Client]()
         for role, model in roles.items():
             endpoint = _point_to(model)
-            line = lines.setdefault(endpoint, Client(endpoint, budget, cache=cache))
+            line = lines.setdefault(endpoint, Client(endpoint, self._budget, cache=cache))
             self._clients[role] = line.serve(role)
 
     def make_bench(self, *, verify: bool = True) -> Bench:
@@ -80,7 +80,7 @@ class Troupe:
             task_verifier=self._find_verifier("task_verifier"),
             trajectory_verifier=self._find_verifier("trajectory_verifier"),
             width=width,
-            finish=self._close if self._clients else None,
+            line=self if self._clients else None,
         )
 
     def search(self, name: str) -> Search | None:
@@ -118,7 +118,12 @@ class Troupe:
         model = self._roles[role]
         return self._clients[role], dict(model.options), Path(model.prompts) if model.prompts else None
 
-    async def _close(self) -> None:
+    def halt(self) -> None:
+        """Refuse every request from now on."""
+        self._budget.halt()
+
+    async def close(self) -> None:
+        """Close all connections."""
         for client in self._clients.values():
             await client.close()
 
