@@ -1,5 +1,6 @@
 """The gate: noise, anchors, and reflectors that try to raise the figure by loosening what it measures."""
 
+import os
 import random
 
 import pytest
@@ -8,10 +9,14 @@ from veriloop.engine.anchor import AnchorSuite, build_anchors, find_misjudged
 from veriloop.engine.evolution import Candidate, scale
 from veriloop.engine.fitness import Rise
 from veriloop.engine.gate import MARGIN, decide, find_objections
-from veriloop.engine.plan import FACETS, RUBRIC, EvaluationPlan, Workflow
+from veriloop.engine.plan import FACETS, RUBRIC, EvaluationPlan, Workflow, find_reach
 from veriloop.engine.planner import write_plans
+from veriloop.engine.round import Pilot, run_rounds
+from veriloop.store.ledger import Ledger
 
 TRIES = 50
+PLAYED = int(os.environ.get("VERILOOP_TRIES", "5"))
+"""Trivial proposals whose pilots are played; 50 take some minutes."""
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +118,18 @@ class TestHostileReflectors:
             candidate = propose(kind(pairs, random.Random(number)))
             objections = find_objections(bench, few, pairs, Workflow(), candidate)
             assert not decide(Rise(value=1.0, noise=0.0), objections)[0]
+
+    def test_what_is_trivial_is_never_accepted_whatever_it_yields(self, bench, pairs, parcel, tmp_path):
+        """Nothing is struck out here, so that the pilots alone decide."""
+        rng = random.Random(1)
+
+        def propose_trivial(evidence):
+            return propose(make_trivial(evidence.pairs, rng), evidence.workflow)
+
+        pilot = Pilot(seed=7, size=24, databases=50)
+        with Ledger(tmp_path / "ledger.sqlite") as ledger:
+            start = tuple(pairs), Workflow()
+            *kept, rounds = run_rounds(ledger, bench, find_reach(parcel), pilot, propose_trivial, PLAYED, start)
+        assert kept == list(start)
+        assert len(rounds) == 1 + PLAYED and not any(found.accepted for found in rounds[1:])
+        assert all(found.fitness_candidate < found.fitness for found in rounds[1:])

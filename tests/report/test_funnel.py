@@ -63,3 +63,20 @@ def test_blames_of_judged_dialogues_count_too(tmp_path: Path) -> None:
         run.ledger.put(0, "verdict:0", {"blame": {"fault": "user", "evidence": "x"}})
         run.ledger.put(1, "verdict:0", {"blame": None})
         assert read_funnel(run).blames == {"user": 1}
+
+
+def test_stages_that_a_run_does_not_have_are_no_levels(tmp_path: Path) -> None:
+    plain = [step.label for step in Funnel().steps()]
+    assert plain == [
+        "Drafts attempted", "Something to draft for the caller", "Not there already", "Proved",
+        "Demonstrated and verified: accepted",
+    ]  # fmt: skip
+    rejected = [{"stage": stage, "reason": "no", "fault": ""} for stage in ("difficulty", "review")]
+    drafts = [{"rejections": rejected, "accepted": True, "mutants_tried": 0, "mutants_caught": 0}]
+    steps = store(tmp_path, drafts).steps()
+    assert [(step.label, step.count, step.lost) for step in steps[3:]] == [
+        ("Proved", 3, (("no", 1),)),
+        ("Nothing to object for the task verifier", 2, ()),
+        ("Demonstrated and verified", 2, (("no", 1),)),
+        ("Neither too hard nor too easy: accepted", 1, ()),
+    ]

@@ -26,8 +26,7 @@ from veriloop.engine.setting import Setting
 from veriloop.rollout.player import Player, View
 from veriloop.rollout.scripted import ScriptedUser
 
-READS_FIRST = 2
-"""Reads the synthesiser makes on the live session before it hands its task in."""
+CHARS_PER_TOKEN = 4
 _KNOWN = re.compile(r"^- (\w+): their .+ is (.+)$", re.MULTILINE)
 _HEARD = re.compile(r"^- (\w+): (.+)$", re.MULTILINE)
 _FACT = re.compile(r"(?:The|Your) ([a-z' ]+?) is (.+?)\.(?= The | Your | Then: |$)")
@@ -42,7 +41,8 @@ class RoleServer(ChatServer):
     """Plays all roles on one domain, with an expert for the agent. fault: what goes wrong.
 
     spoil: makes the synthesiser's submissions worse: the first one of each task, and all where it never mends.
-    asked, answered: requests in all and those answered well. roles: requests by role.
+    asked, answered: requests in all and those answered well. roles: requests by role. largest: tokens of the longest
+    request and of the longest answer.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class RoleServer(ChatServer):
         self.asked = 0
         self.answered = 0
         self.roles: dict[str, int] = {}
+        self.largest = (0, 0)
 
     def _answer(self, handler: Handler, body: dict[str, Any]) -> None:
         with self._lock:
@@ -79,9 +80,10 @@ class RoleServer(ChatServer):
         except Exception as error:  # the client would try again, and the test would never hear of it
             handler.send_json({"error": {"message": f"{role}: {error!r}"}}, 400)
             raise
-        words = sum(len(str(part["content"]).split()) for part in body["messages"])
-        said = len(json.dumps(message).split())
-        handler.send_json(completion(message, usage={"prompt_tokens": words, "completion_tokens": said}))
+        sent = [*body["messages"], *body.get("tools", [])]
+        usage = {"prompt_tokens": sum(map(count_tokens, sent)), "completion_tokens": count_tokens(message)}
+        self.largest = (max(self.largest[0], usage["prompt_tokens"]), max(self.largest[1], usage["completion_tokens"]))
+        handler.send_json(completion(message, usage=usage))
 
     def play(self, role: str, body: dict[str, Any]) -> dict[str, Any]:
         """Return the role's message."""
@@ -196,8 +198,14 @@ class RoleServer(ChatServer):
         }
         if self._spoil and (failed == 0 or not self._mends):
             self._spoil(submission)
-        tries = [{"name": s.call.name, "arguments": s.call.arguments} for s in gold if s.seat == "agent"][:READS_FIRST]
+        tries = [{"name": step.call.name, "arguments": step.call.arguments} for step in gold]
         return [*tries, {"name": "submit_task", "arguments": submission}]
+
+
+def count_tokens(part: dict[str, Any]) -> int:
+    """Return about how many tokens a message or a tool's schema is."""
+    spelled = {key: value for key, value in part.items() if key not in ("role", "tool_call_id") and value}
+    return len(json.dumps(spelled, ensure_ascii=False)) // CHARS_PER_TOKEN
 
 
 def find_role(body: dict[str, Any]) -> str:

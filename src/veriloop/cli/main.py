@@ -12,7 +12,7 @@ import veriloop
 from veriloop.cli.output import Result, write_error, write_result
 from veriloop.core.errors import InputError, VeriloopError
 
-COMMANDS = ("demo", "domains", "check", "synth", "export", "sft", "rl", "eval", "ablate", "report")
+COMMANDS = ("demo", "domains", "check", "probe", "estimate", "synth", "export", "sft", "rl", "eval", "ablate", "report")
 INTERRUPTED = 130
 
 

@@ -10,6 +10,7 @@ from cyclopts.validators import Number
 from veriloop.cli.output import Result, show_progress, write_note
 from veriloop.cli.scope import Only
 from veriloop.core.errors import InputError
+from veriloop.engine.difficulty import BAND, DIALOGUES
 from veriloop.engine.role.model import ROLES, RoleModel, RoleModels
 from veriloop.engine.role.table import read_roles
 from veriloop.engine.synthesize import SynthConfig, SynthResult
@@ -75,6 +76,13 @@ class Evolution:
     """Prove tasks and judge demonstrations; `--no-verify` is for ablations."""
     evolve: Annotated[bool, Parameter(negative="--no-evolve")] = True
     """Rewrite plans from the pilot's failures; `--no-evolve` keeps them as written."""
+    solver: str = ""
+    """Who tries each proved task to see how hard it is: the folder of a trained agent, expert, random or noop; nobody
+    by default. A served model is named as [solver] in the table of roles."""
+    band: tuple[float, float] = BAND
+    """Tasks are kept when a share of the solver's dialogues within these bounds passes."""
+    trials: Annotated[int, Parameter(validator=Number(gte=1))] = DIALOGUES
+    """Dialogues of the solver about each task."""
     models: Models = field(default_factory=Models)
 
 
@@ -113,20 +121,30 @@ def synth_command(
         Continue the run in `--out` where it was stopped.
     """
     evolution = evolution or Evolution()
-    models = evolution.models
-    roles = models.read(evolution.search)
-    chosen = {**asdict(draw or Draw()), **asdict(evolution)}
-    del chosen["models"]
-    chosen["pilot"] = evolution.pilot or max(PILOT, ITEMS_PER_PLAN * evolution.plans)
-    chosen["search"] = evolution.search or ("llm" if "reflector" in roles else "native")
-    config = SynthConfig(n=n, scope=(only or Only()).scope(), roles=roles, **chosen)
+    config = build_config(n, draw or Draw(), evolution, only or Only())
     if note := _foretell(config):
         write_note(note)
     with show_progress(f"proving tasks of {domain}") as progress:
         result = run_synthesis(
-            domain, out, config, resume=resume, max_usd=models.max_usd, progress=progress, piloting=progress
+            domain,
+            out,
+            config,
+            resume=resume,
+            max_usd=evolution.models.max_usd,
+            progress=progress,
+            piloting=progress,
         )
     return Result(result.model_dump(mode="json"), _describe(result), 0 if result.proved >= n else 1)
+
+
+def build_config(n: int, draw: Draw, evolution: Evolution, only: Only) -> SynthConfig:
+    """Return the settings of a synthesis run; raises InputError for options that do not go together."""
+    roles = evolution.models.read(evolution.search)
+    chosen = {**asdict(draw), **asdict(evolution)}
+    del chosen["models"]
+    chosen["pilot"] = evolution.pilot or max(PILOT, ITEMS_PER_PLAN * evolution.plans)
+    chosen["search"] = evolution.search or ("llm" if "reflector" in roles else "native")
+    return SynthConfig(n=n, scope=only.scope(), roles=roles, **chosen)
 
 
 def _foretell(config: SynthConfig) -> str:
@@ -146,6 +164,8 @@ def _describe(result: SynthResult) -> str:
         if result.mutation_score is not None
         else "nothing was verified",
     ]
+    if result.solved is not None:
+        lines.append(f"the solver passes in {result.solved:.2%} of its dialogues about them")
     if result.closest_plans is not None:
         lines.append(f"plans are at least {result.closest_plans:.3f} apart")
     lines += [f"round {entry.round}: fitness {entry.fitness}: {entry.reason}" for entry in result.rounds]

@@ -1,4 +1,8 @@
-"""How good a plan set is, from its pilot: verified yield x diversity. Difficulty and cost are not measured yet."""
+"""How good a plan set is, from its pilot: verified yield x diversity.
+
+Tasks outside the difficulty band count as drafts that failed, so that their share is part of the yield. What drafts
+cost is not weighed.
+"""
 
 import math
 import random

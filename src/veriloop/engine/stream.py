@@ -1,4 +1,4 @@
-"""One item of a stream: synthesis, proof, dialogues, judgement; mended and redrafted a bounded number of times."""
+"""One item of a stream: synthesis, proof, dialogues, judgement, difficulty; mended and redrafted within bounds."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,6 +10,7 @@ from veriloop.core.message import Seat
 from veriloop.core.trace import Trace
 from veriloop.domains.domain import Domain
 from veriloop.domains.task import Task
+from veriloop.engine.difficulty import Difficulty, Trial
 from veriloop.engine.flow import Line
 from veriloop.engine.plan import Advice, PlanPair, Workflow
 from veriloop.engine.role.cast import (
@@ -29,7 +30,7 @@ from veriloop.proof.prove import Proof, attach_checker, prove
 from veriloop.rollout.driver import play_async
 from veriloop.rollout.episode import Episode
 
-Stage = Literal["synth", "proof", "review", "rollout", "duplicate"]
+Stage = Literal["synth", "duplicate", "proof", "review", "rollout", "difficulty"]
 Taken = Callable[[str], bool]
 T = TypeVar("T")
 _OF_THE_DRAFT = (Fault.TASK, Fault.CHECKER)
@@ -59,7 +60,8 @@ class Failure(Frozen):
 class Item(Frozen):
     """What came of one item: the proved task with its demonstrations, or only rejections.
 
-    traces, judgements: the demonstrations. failures: dialogues that are none, of rejected drafts as well.
+    traces, judgements: the demonstrations. failures: dialogues that are none, of rejected drafts as well. difficulty:
+    None where nobody tried the task.
     """
 
     item: int
@@ -70,6 +72,7 @@ class Item(Frozen):
     judgements: tuple[Judgement, ...] = ()
     failures: tuple[Failure, ...] = ()
     rejections: tuple[Rejection, ...] = ()
+    difficulty: Difficulty | None = None
     mutants_tried: int = 0
     mutants_caught: int = 0
 
@@ -85,8 +88,8 @@ class Bench:
 
     agent: the player of its seat, or what makes one for each task. Planner and verifiers are only there as models: else
     a script writes the plans, and proof and executed rules verify. verify: False leaves out proof and dialogues, for
-    the ablation without verification. width: items under way at once; more than one pays where roles wait for an
-    endpoint. line: to those endpoints.
+    the ablation without verification. trial: who tries proved tasks, so that those of the right difficulty are kept.
+    width: items under way at once; more than one pays where roles wait for an endpoint. line: to those endpoints.
     """
 
     domain: Domain
@@ -98,6 +101,7 @@ class Bench:
     synthesiser: Synthesiser = field(default_factory=ScriptedSynthesiser)
     task_verifier: TaskVerifier | None = None
     trajectory_verifier: TrajectoryVerifier | None = None
+    trial: Trial | None = None
     width: int = 1
     line: Line | None = None
 
@@ -128,6 +132,7 @@ class _Made:
     task: Task
     proof: Proof | None = None
     demonstrations: tuple[tuple[Trace, Judgement], ...] = ()
+    difficulty: Difficulty | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +178,7 @@ class _Log:
             traces=tuple(trace for trace, _ in demonstrations),
             judgements=tuple(judgement for _, judgement in demonstrations),
             failures=tuple(self.failures),
+            difficulty=made.difficulty if made else None,
             rejections=tuple(self.rejections),
             mutants_tried=self.tried,
             mutants_caught=self.caught,
@@ -185,7 +191,7 @@ def drop_duplicate(item: Item) -> Item:
     tags = item.task.tags
     attempt = item.rejections[-1].attempt if item.rejections else 0
     rejection = Rejection(attempt=attempt, stage="duplicate", reason=_DUPLICATE, tools=tags.tools, tier=tags.tier)
-    nothing = {"task": None, "proof": None, "traces": (), "judgements": ()}
+    nothing = {"task": None, "proof": None, "traces": (), "judgements": (), "difficulty": None}
     return item.model_copy(update={**nothing, "rejections": (*item.rejections, rejection)})
 
 
@@ -250,7 +256,12 @@ async def _try_draft(
     good = tuple((trace, found) for trace, found in played if not found.blame)
     if played and not good:
         return _blame_draft(blames[0])
-    return _Made(task, proof, good)
+    if bench.trial is None:
+        return _Made(task, proof, good)
+    difficulty = await bench.trial.measure(bench.domain, bench.user, task)
+    if problem := bench.trial.find_problem(difficulty):
+        return _Problem("difficulty", (problem,))
+    return _Made(task, proof, good, difficulty)
 
 
 def _blame_draft(blame: Blame) -> _Problem:

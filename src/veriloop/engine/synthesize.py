@@ -11,6 +11,7 @@ from pydantic import Field
 
 from veriloop.core.base import Frozen, derive_seed
 from veriloop.core.errors import InputError
+from veriloop.engine.difficulty import BAND, DIALOGUES, Difficulty
 from veriloop.engine.flow import Seen, run_in_order
 from veriloop.engine.plan import PlanPair, Scope, Workflow, find_reach
 from veriloop.engine.planner import find_closest, write_plans
@@ -33,7 +34,8 @@ class SynthConfig(Frozen):
 
     n: proved tasks wanted. scope: the tools and tiers to keep to. pilot: items of each pilot, dealt to the plans in
     turn, two for each at least. search: who proposes changes of the plans; `llm` is the reflector's model. roles: those
-    that models play. databases: how many of the split's databases are used.
+    that models play. databases: how many of the split's databases are used. solver: the player who tries each proved
+    task in `trials` dialogues, of which a share within `band` must pass; nobody where it is empty and no model.
     """
 
     n: int = Field(ge=1)
@@ -44,6 +46,9 @@ class SynthConfig(Frozen):
     pilot: int = Field(default=48, ge=2)
     search: Literal["native", "random", "llm"] = "native"
     roles: RoleModels = {}
+    solver: str = ""
+    band: tuple[float, float] = BAND
+    trials: int = Field(default=DIALOGUES, ge=1)
     split: str = "train"
     databases: int = Field(default=50, ge=1)
     verify: bool = True
@@ -55,7 +60,8 @@ class SynthResult(Frozen):
 
     closest_plans: distance of the two plans as written that are nearest to each other, 0 to 1; None for a single plan.
     streams: plans that were paused, tried again or given up. spent: by role the attempts, answers, tokens and dollars.
-    notes: what a script did in a model's place.
+    notes: what a script did in a model's place. solved: mean share of the solver's dialogues about proved tasks that
+    pass; None without a solver.
     """
 
     run: str
@@ -69,6 +75,7 @@ class SynthResult(Frozen):
     streams: tuple[Event, ...] = ()
     spent: dict[str, dict[str, float]] = {}
     notes: tuple[str, ...] = ()
+    solved: float | None = None
 
 
 def synthesize(
@@ -166,6 +173,7 @@ def summarise(ledger: Ledger, run: str, seconds: float) -> SynthResult:
         tried += drafts["mutants_tried"]
         caught += drafts["mutants_caught"]
     accepted = [entry.payload for entry in ledger.entries("accepted")]
+    solved = [Difficulty.model_validate(entry.payload).rate for entry in ledger.entries("difficulty")]
     return SynthResult(
         run=run,
         attempted=attempted,
@@ -178,6 +186,7 @@ def summarise(ledger: Ledger, run: str, seconds: float) -> SynthResult:
         streams=tuple(Event.model_validate(found) for found in ledger.get_meta("streams", [])),
         spent=ledger.get_meta("spent", {}),
         notes=tuple(ledger.get_meta("notes", [])),
+        solved=round(sum(solved) / len(solved), 4) if solved else None,
     )
 
 
@@ -209,6 +218,8 @@ def _store_item(ledger: Ledger, item: Item, seconds: float) -> dict[str, Any]:
         else:
             last = item.rejections[-1]
             ledger.put(item.item, "synth", {"reason": last.reason, "stage": last.stage}, "rejected", seconds)
+        if item.difficulty:
+            ledger.put(item.item, "difficulty", item.difficulty.model_dump(mode="json"))
         if item.proof:
             ledger.put(item.item, "proof", item.proof.model_dump(mode="json"))
         for number, (trace, judgement) in enumerate(zip(item.traces, item.judgements, strict=True)):

@@ -47,9 +47,8 @@ async def ask_shaped(
     message too, since servers differ in whether they keep to it; one that refuses the field is asked without. Raises
     ShapeError after `tries` answers, PlayerError, InputError or BudgetError as the client does.
     """
-    schema = shape.model_json_schema()
-    messages = [*request.messages, {"role": "user", "content": _explain(schema)}]
-    options = {**request.options, "response_format": _format(shape.__name__, schema)}
+    messages = [*request.messages, {"role": "user", "content": explain(shape)}]
+    options = {**request.options, "response_format": _format(shape)}
     problems: list[str] = []
     number = drawn = 0
     while number < tries:
@@ -116,9 +115,12 @@ def _say(error: Any) -> str:
     return f"{where}: {error['msg']}"
 
 
-def _format(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "json_schema", "json_schema": {"name": name, "schema": schema, "strict": True}}
+def _format(shape: type[BaseModel]) -> dict[str, Any]:
+    schema = shape.model_json_schema()
+    return {"type": "json_schema", "json_schema": {"name": shape.__name__, "schema": schema, "strict": True}}
 
 
-def _explain(schema: dict[str, Any]) -> str:
-    return f"Answer with one JSON object of this schema and nothing else:\n{json.dumps(schema, ensure_ascii=False)}"
+def explain(shape: type[BaseModel]) -> str:
+    """Return how a model is told which shape its answer must have."""
+    schema = json.dumps(shape.model_json_schema(), ensure_ascii=False)
+    return f"Answer with one JSON object of this schema and nothing else:\n{schema}"

@@ -44,6 +44,8 @@ AGENTS: dict[str, Callable[[Casting], Player]] = {
     "transfer": lambda _: Transfer(),
     "random": lambda _: RandomCaller(),
 }
+SEE_GOLD = ("gold", "oracle")
+"""Agents that are told what to do."""
 USERS: dict[str, Callable[[Casting], Player]] = {"scripted": lambda _: ScriptedUser()}
 SCRIPTS: dict[Seat, dict[str, Callable[[Casting], Player]]] = {"agent": AGENTS, "user": USERS}
 

@@ -1,13 +1,14 @@
 """Turns the table of roles into players, verifiers and writers that share one budget and one cache."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from veriloop.check.sandbox import shared_sandbox
 from veriloop.core.errors import InputError
-from veriloop.core.message import Seat
 from veriloop.domains.domain import Domain
+from veriloop.engine.difficulty import Trial
 from veriloop.engine.role.cast import AnyPlayer, Demonstrator
-from veriloop.engine.role.model import Role, RoleModel, RoleModels
+from veriloop.engine.role.model import SOLVER, Role, RoleModel, RoleModels
 from veriloop.engine.role.planner import ModelPlanner
 from veriloop.engine.role.reflector import ModelReflector
 from veriloop.engine.role.synthesiser import ModelSynthesiser
@@ -24,12 +25,12 @@ from veriloop.rollout.experts import EXPERTS, load_expert
 from veriloop.rollout.oracle import Oracle
 from veriloop.rollout.scripted import ScriptedUser
 
-STREAM_ROLES: tuple[Role, ...] = ("synthesiser", "task_verifier", "user", "agent", "trajectory_verifier")
+STREAM_ROLES: tuple[Role, ...] = ("synthesiser", "task_verifier", "user", "agent", "trajectory_verifier", "solver")
 """Roles that are asked for every item."""
 ITEMS_PER_REQUEST = 4
 """Items under way for each request that may be in flight, so that slow items leave the endpoint enough to do."""
 SAMPLES = 4
-"""Answers drawn for one turn of a dialogue while they cannot be used."""
+"""Answers drawn for one turn of a demonstration while they cannot be used; a solver, who is measured, has one."""
 
 
 def check_roles(roles: RoleModels, max_usd: float | None) -> None:
@@ -54,31 +55,39 @@ def check_roles(roles: RoleModels, max_usd: float | None) -> None:
 class Troupe:
     """The models of a run and who they play."""
 
-    def __init__(self, domain: Domain, roles: RoleModels, cache: Cache, max_usd: float | None = None) -> None:
-        """Take the table of roles. cache: holds what earlier sessions of the run paid for, which counts as spent."""
-        self._domain, self._roles = domain, roles
-        spent = sum(used["dollars"] for used in cache.add_up().values())
-        self._budget, lines = Budget(max_usd, spent), dict[Endpoint, Client]()
-        self._clients = dict[Role, Client]()
-        for role, model in roles.items():
-            endpoint = _point_to(model)
-            line = lines.setdefault(endpoint, Client(endpoint, self._budget, cache=cache))
-            self._clients[role] = line.serve(role)
+    def __init__(
+        self,
+        domain: Domain,
+        roles: RoleModels,
+        cache: Cache | None = None,
+        *,
+        max_usd: float | None = None,
+        clients: Mapping[Role, Client] | None = None,
+    ) -> None:
+        """Take the table of roles.
 
-    def make_bench(self, *, verify: bool = True) -> Bench:
-        """Return the bench on which every role without a model is scripted."""
+        cache: holds what earlier sessions of the run paid for, which counts as spent. clients: who is asked for each
+        role instead of the endpoints that the table names.
+        """
+        self._domain, self._roles, cache = domain, roles, cache or Cache()
+        self._budget = Budget(max_usd, sum(used["dollars"] for used in cache.add_up().values()))
+        self._clients = clients if clients is not None else _connect(roles, self._budget, cache)
+
+    def make_bench(self, *, verify: bool = True, trial: Trial | None = None) -> Bench:
+        """Return the bench on which every role without a model is scripted. trial: with its own solver."""
         lines = {_point_to(self._roles[role]) for role in STREAM_ROLES if role in self._roles}
         width = sum(endpoint.width for endpoint in lines) * ITEMS_PER_REQUEST or 1
         return Bench(
             domain=self._domain,
             sandbox=shared_sandbox(),
-            user=self._find_player("user") or ScriptedUser(),
-            agent=self._find_player("agent") or find_demonstrator(self._domain),
+            user=self.find_player("user") or ScriptedUser(),
+            agent=self.find_player("agent") or find_demonstrator(self._domain),
             verify=verify,
             planner=self._find_planner(),
             synthesiser=self._find_synthesiser(),
             task_verifier=self._find_verifier("task_verifier"),
             trajectory_verifier=self._find_verifier("trajectory_verifier"),
+            trial=trial,
             width=width,
             line=self if self._clients else None,
         )
@@ -102,15 +111,16 @@ class Troupe:
         found = self._find(role)
         return ModelVerifier(found[0], self._domain, options=found[1], prompts=found[2]) if found else None
 
-    def _find_player(self, seat: Seat) -> AnyPlayer | None:
-        found = self._find(seat)
+    def find_player(self, role: Role) -> AnyPlayer | None:
+        """Return the model that plays a seat, or tries tasks; None where none does."""
+        found = self._find(role)
         if found is None:
             return None
         client, options, prompts = found
-        own = prompts / f"{seat}.md" if prompts else None
+        own = prompts / f"{role}.md" if prompts else None
         guidelines = own.read_text(encoding="utf-8") + "\n" if own and own.is_file() else None
-        model = client.endpoint.model
-        return EndpointPlayer(model, options=options, guidelines=guidelines, samples=SAMPLES, client=client)
+        model, samples = client.endpoint.model, 1 if role == SOLVER else SAMPLES
+        return EndpointPlayer(model, options=options, guidelines=guidelines, samples=samples, client=client)
 
     def _find(self, role: Role) -> tuple[Client, dict, Path | None] | None:
         if role not in self._roles:
@@ -133,6 +143,16 @@ def find_demonstrator(domain: Domain) -> AnyPlayer | Demonstrator:
     if domain.name in EXPERTS:
         return load_expert(domain.name)
     return lambda task: Oracle(domain, {task.id: task})
+
+
+def _connect(roles: RoleModels, budget: Budget, cache: Cache) -> dict[Role, Client]:
+    """Return a client for each role; those at one endpoint share its line."""
+    lines, clients = dict[Endpoint, Client](), dict[Role, Client]()
+    for role, model in roles.items():
+        endpoint = _point_to(model)
+        line = lines.setdefault(endpoint, Client(endpoint, budget, cache=cache))
+        clients[role] = line.serve(role)
+    return clients
 
 
 def _point_to(model: RoleModel) -> Endpoint:

@@ -7,11 +7,15 @@ import veriloop
 from veriloop.core.errors import InputError
 from veriloop.domains.domain import Domain
 from veriloop.domains.registry import full_name, load_domain
+from veriloop.engine.difficulty import Trial
 from veriloop.engine.plan import check_scope
+from veriloop.engine.role.cast import AnyPlayer
+from veriloop.engine.role.model import SOLVER
 from veriloop.engine.round import PilotProgress
 from veriloop.engine.stream import Bench
 from veriloop.engine.synthesize import Progress, SynthConfig, SynthResult, synthesize
 from veriloop.llm.cache import Cache
+from veriloop.pipeline.players import SEE_GOLD, Casting, find_player
 from veriloop.pipeline.roles import Troupe, check_roles
 from veriloop.proof.prove import render_checker_file
 from veriloop.store.artefact import write_artefacts
@@ -42,13 +46,16 @@ def run_synthesis(
     if config.search == "llm" and "reflector" not in config.roles:
         raise InputError("--search llm needs a model as reflector; name one with --model or in the table of roles")
     check_roles(config.roles, max_usd)
+    solver = find_solver(domain, config)
     settings = {"domain": full_name(name), **config.model_dump(mode="json")}
     with create_run(out, settings, resume=resume) as run:
         run.ledger.put_meta("config", settings)
         run.ledger.put_meta("versions", {"veriloop": veriloop.__version__})
         with closing(Cache(out / CACHE if config.roles else None)) as cache:
-            troupe = Troupe(domain, config.roles, cache, max_usd)
-            bench = troupe.make_bench(verify=config.verify)
+            troupe = Troupe(domain, config.roles, cache, max_usd=max_usd)
+            solver = troupe.find_player(SOLVER) or solver
+            trial = Trial(solver, config.band, config.trials) if solver else None
+            bench = troupe.make_bench(verify=config.verify, trial=trial)
             try:
                 result = synthesize(
                     run.ledger,
@@ -67,6 +74,27 @@ def run_synthesis(
     return result
 
 
+def find_solver(domain: Domain, config: SynthConfig) -> AnyPlayer | None:
+    """Return the player named to try tasks; None where nobody or a model is to.
+
+    Raises InputError for a name that is none or sees the gold, and for settings that do not go together.
+    """
+    low, high = config.band
+    if not 0 <= low <= high <= 1:
+        raise InputError(f"--band {low:g} {high:g} is no band; it goes from a lower to a higher share between 0 and 1")
+    if not config.solver:
+        return None
+    if SOLVER in config.roles:
+        raise InputError(f"two solvers are named, {config.solver!r} and the table's [solver]; leave one out")
+    if config.solver in SEE_GOLD:
+        raise InputError(f"--solver {config.solver}: who sees the gold cannot tell how hard a task is; name another")
+    if config.solver.startswith("openai:"):
+        raise InputError(
+            f"--solver {config.solver}: give a model as [solver] in the table of roles (--roles FILE.toml)"
+        )
+    return find_player(config.solver, "agent", Casting(domain))
+
+
 def make_bench(domain: Domain, *, verify: bool = True) -> Bench:
     """Return what scripted synthesis works with; where the domain has an expert, it demonstrates, else the oracle."""
-    return Troupe(domain, {}, Cache()).make_bench(verify=verify)
+    return Troupe(domain, {}).make_bench(verify=verify)

@@ -8,12 +8,16 @@ from veriloop.engine.tally import generalise
 from veriloop.store.run import Run
 
 STAGES = {
-    "synth": "Drafts attempted",
-    "duplicate": "Something to draft for the caller",
-    "proof": "Not there already",
-    "rollout": "Proved",
+    "synth": "Something to draft for the caller",
+    "duplicate": "Not there already",
+    "proof": "Proved",
+    "review": "Nothing to object for the task verifier",
+    "rollout": "Demonstrated and verified",
+    "difficulty": "Neither too hard nor too easy",
 }
-"""Stage that may reject -> what a draft that reaches it has behind it."""
+"""Stage that may reject -> what a draft that leaves it has behind it."""
+OPTIONAL = ("review", "difficulty")
+"""Stages that only some runs have."""
 REASONS_SHOWN = 4
 
 
@@ -50,12 +54,14 @@ class Funnel:
 
     def steps(self) -> list[Step]:
         """Return the levels from the first draft to the accepted task."""
-        left, found = self.attempted, []
-        for stage, label in STAGES.items():
-            lost = self.reasons.get(stage, Counter())
+        stages = [stage for stage in STAGES if stage not in OPTIONAL or stage in self.reasons]
+        labels = ["Drafts attempted", *(STAGES[stage] for stage in stages)]
+        left, found = self.attempted, list[Step]()
+        for label, stage in zip(labels, stages, strict=False):
+            lost = self.reasons.get(stage, Counter[str]())
             found.append(Step(label, left, tuple(lost.most_common(REASONS_SHOWN))))
             left -= lost.total()
-        return [*found, Step("Demonstrated and verified: accepted", left)]
+        return [*found, Step(f"{labels[-1]}: accepted", left)]
 
 
 def read_funnel(run: Run) -> Funnel:

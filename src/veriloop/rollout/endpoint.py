@@ -56,7 +56,7 @@ class EndpointPlayer:
         self.client = client or Client(Endpoint(model, base_url))
         self._options = options or {}
         self._send_seed = send_seed
-        self._guidelines, self._samples = guidelines, samples
+        self.guidelines, self._samples = guidelines, samples
         self.advice: tuple[str, ...] = ()
 
     def advise(self, lines: tuple[str, ...]) -> "EndpointPlayer":
@@ -67,7 +67,7 @@ class EndpointPlayer:
 
     async def reply_async(self, view: View) -> Message:
         """Answer one view; raises PlayerError when the endpoint fails, InputError when it refuses key or model."""
-        messages, tools = write_messages(view, self._guidelines), [tool.schema() for tool in view.tools]
+        messages, tools = write_messages(view, self.guidelines), [tool.schema() for tool in view.tools]
         messages[0]["content"] += write_advice(self.advice)
         message = Message(malformed="nothing was asked")
         for sample in range(self._samples):

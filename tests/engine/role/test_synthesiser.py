@@ -66,7 +66,7 @@ def find_order_with_parcel(player, parcel) -> tuple[Order, Any]:
 
 def submission_of(player, parcel, order: Order, tier: str) -> dict[str, Any]:
     drafting = open_drafting(player, parcel, order, tier)
-    prompt = drafting._messages[0]["content"]
+    prompt = drafting.messages[0]["content"]
     return copy.deepcopy(player._draft(prompt, 0)[-1]["arguments"])
 
 
@@ -83,7 +83,7 @@ def test_what_a_good_model_submits_is_proved(player, parcel, bench, tier):
 
 def test_the_prompt_says_who_calls_and_what_is_wanted(player, parcel):
     order, task = find_order(player, parcel, "refusal")
-    prompt = open_drafting(player, parcel, order, "refusal")._messages[0]["content"]
+    prompt = open_drafting(player, parcel, order, "refusal").messages[0]["content"]
     assert f"The caller is {task.user.known_info.split('Your name is ')[1].split('.')[0]}." in prompt
     assert all(str(fact.value) in prompt for fact in task.user.identity)
     assert 'of tier "refusal": 1 request, in this order:\n- one that the policy forbids' in prompt
@@ -226,4 +226,4 @@ def test_a_checker_written_by_the_model_goes_through_the_same_proof(player, parc
 def test_an_edited_prompt_is_used(parcel, tmp_path):
     (tmp_path / "synthesiser.md").write_text("Write for {{ caller.name }}.")
     drafting = open_drafting(FaultyServer(), parcel, Order(1, 1), prompts=tmp_path)
-    assert drafting._messages[0]["content"].startswith("Write for ")
+    assert drafting.messages[0]["content"].startswith("Write for ")

@@ -30,6 +30,13 @@ def test_without_a_default_only_those_named_are_models(tmp_path):
     assert read(tmp_path, "") == {}
 
 
+def test_a_solver_is_there_only_when_it_is_named(tmp_path):
+    default = '[default]\nmodel = "m"\n'
+    assert "solver" not in read(tmp_path, default)
+    assert read(tmp_path, default + "[solver]\nwidth = 2\n")["solver"] == RoleModel(model="m", width=2)
+    assert "solver" not in read(tmp_path, default + "[solver]\nscripted = true\n")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -1,13 +1,18 @@
 """Which model plays a role, where it is served and what it costs."""
 
-from typing import Literal, get_args
+from typing import Literal
 
 from pydantic import Field, JsonValue
 
 from veriloop.core.base import Frozen
 
-Role = Literal["planner", "synthesiser", "task_verifier", "user", "agent", "trajectory_verifier", "reflector"]
-ROLES: tuple[Role, ...] = get_args(Role)
+Role = Literal["planner", "synthesiser", "task_verifier", "user", "agent", "trajectory_verifier", "reflector", "solver"]
+ROLES: tuple[Role, ...] = (
+    "planner", "synthesiser", "task_verifier", "user", "agent", "trajectory_verifier", "reflector",
+)  # fmt: skip
+"""Who makes the data; a model for all roles plays each of these."""
+SOLVER: Role = "solver"
+"""Who tries proved tasks to see how hard they are; nobody, unless it is asked for by name."""
 
 
 class RoleModel(Frozen):

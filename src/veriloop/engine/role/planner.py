@@ -45,7 +45,7 @@ class ModelPlanner:
         try:
             for number in range(count):
                 try:
-                    plans.append(await self._write_plan(domain, reach, plans, count, seed))
+                    plans.append(await self.propose(domain, reach, plans, count, derive_seed("planner", seed, number)))
                 except ShapeError as error:
                     plans.append(write_next_plan(reach, plans, count, seed))
                     notes.append(f"plan-{number} is written by script: {error}")
@@ -53,11 +53,26 @@ class ModelPlanner:
             await self._client.close()
         return pair_plans(plans), tuple(notes)
 
-    async def _write_plan(
-        self, domain: Domain, reach: Reach, earlier: Sequence[SynthesisPlan], count: int, seed: int
+    async def propose(
+        self, domain: Domain, reach: Reach, earlier: Sequence[SynthesisPlan], count: int, seed: int, tries: int = 3
     ) -> SynthesisPlan:
+        """Return the model's plan that comes after the earlier ones; raises ShapeError when no answer can be used."""
+        prompt = self.write_prompt(domain, reach, earlier, count)
+        request = ChatRequest([{"role": "user", "content": prompt}], seed=seed % 2**31, options=self._options)
+        shaped = await ask_shaped(
+            self._client,
+            request,
+            PlanAnswer,
+            check=lambda answer: find_plan_problems(answer, reach, earlier),
+            tries=tries,
+            redraws=REDRAWS,
+        )
+        return _build_plan(shaped.value, reach)
+
+    def write_prompt(self, domain: Domain, reach: Reach, earlier: Sequence[SynthesisPlan], count: int) -> str:
+        """Return what the model is asked for the plan that comes after the earlier ones."""
         used = count_focus(earlier)
-        prompt = render_prompt(
+        return render_prompt(
             "planner",
             self._prompts,
             domain=domain.name,
@@ -68,16 +83,6 @@ class ModelPlanner:
             clauses=[clause for clause in domain.clauses if clause.id in reach.clauses],
             earlier=[(n, list_focus(plan), plan.guidelines) for n, plan in enumerate(earlier)],
         )
-        seed = derive_seed("planner", seed, len(earlier)) % 2**31
-        request = ChatRequest([{"role": "user", "content": prompt}], seed=seed, options=self._options)
-        shaped = await ask_shaped(
-            self._client,
-            request,
-            PlanAnswer,
-            check=lambda answer: find_plan_problems(answer, reach, earlier),
-            redraws=REDRAWS,
-        )
-        return _build_plan(shaped.value, reach)
 
 
 def find_plan_problems(answer: PlanAnswer, reach: Reach, earlier: Sequence[SynthesisPlan]) -> list[str]:

@@ -72,29 +72,33 @@ class ModelReflector:
 
     def __call__(self, evidence: Evidence) -> Candidate:
         """Return the model's proposal; raises ProposalError when none of its answers can be used."""
-        messages = [{"role": "user", "content": self._write_prompt(evidence)}]
-        request = ChatRequest(messages, seed=evidence.rng.randrange(2**31))
-        try:
-            proposal = asyncio.run(self._ask(request, evidence))
-        except ShapeError as error:
-            raise ProposalError(str(error)) from None
-        return apply_proposal(proposal, evidence)
+        return asyncio.run(self._propose_alone(evidence))
 
-    async def _ask(self, request: ChatRequest, evidence: Evidence) -> Proposal:
+    async def _propose_alone(self, evidence: Evidence) -> Candidate:
+        try:
+            return await self.propose(evidence)
+        finally:
+            await self._client.close()
+
+    async def propose(self, evidence: Evidence, tries: int | None = None) -> Candidate:
+        """Return the model's proposal, as a call does, from within an event loop."""
+        messages = [{"role": "user", "content": self.write_prompt(evidence)}]
+        request = ChatRequest(messages, seed=evidence.rng.randrange(2**31))
         try:
             shaped = await ask_shaped(
                 self._client,
                 request,
                 Proposal,
                 check=lambda found: find_problems(found, evidence),
-                tries=self._tries,
+                tries=tries or self._tries,
                 redraws=REDRAWS,
             )
-        finally:
-            await self._client.close()
-        return shaped.value
+        except ShapeError as error:
+            raise ProposalError(str(error)) from None
+        return apply_proposal(shaped.value, evidence)
 
-    def _write_prompt(self, evidence: Evidence) -> str:
+    def write_prompt(self, evidence: Evidence) -> str:
+        """Return what the model is asked for the next proposal."""
         rows = count_pilot(evidence)
         named = {row.name for row in rows if row.facet == "clauses"}
         return render_prompt(

@@ -8,7 +8,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from veriloop.core.errors import ToolError
 from veriloop.core.message import Message, ToolCall
 from veriloop.domains.domain import Domain, agent_writes
 from veriloop.domains.session import Session
@@ -77,11 +76,11 @@ class ModelSynthesiser:
         advised.advice = lines
         return advised
 
-    def start(self, domain: Domain, pair: PlanPair, order: Order) -> "_ModelDrafting":
+    def start(self, domain: Domain, pair: PlanPair, order: Order) -> "ModelDrafting":
         """Begin an attempt: draw who calls and what the task is to be, and write the prompt."""
         brief = _Brief(domain, pair, order)
         prompt = brief.write_prompt(self._prompts) + write_advice(self.advice)
-        return _ModelDrafting(self._client, self._options, brief, prompt)
+        return ModelDrafting(self._client, self._options, brief, prompt)
 
 
 class _Brief:
@@ -122,14 +121,17 @@ class _Brief:
         )
 
 
-class _ModelDrafting:
-    """One task's work: a conversation with the model in which its tool calls are made on a session of its own."""
+class ModelDrafting:
+    """One task's work: a conversation with the model in which its tool calls are made on a session of its own.
+
+    messages: the conversation so far, at first the prompt. tools: those of the domain and those that end the work.
+    """
 
     def __init__(self, client: Client, options: dict[str, Any], brief: _Brief, prompt: str) -> None:
         self._client, self._options, self._brief = client, options, brief
         self._session: Session = brief.setting.session.fork()
-        self._messages: list[dict[str, Any]] = [{"role": "user", "content": prompt}]
-        self._tools = [tool.schema() for tool in brief.setting.domain.tools.values()] + _EXTRA_TOOLS
+        self.messages: list[dict[str, Any]] = [{"role": "user", "content": prompt}]
+        self.tools = [tool.schema() for tool in brief.setting.domain.tools.values()] + _EXTRA_TOOLS
         self._turns = 0
         self._submitted: ToolCall | None = None
 
@@ -158,7 +160,7 @@ class _ModelDrafting:
         message = Message(malformed="nothing was asked")
         for sample in range(SAMPLES):
             seed = self._brief.order.roll("model", self._turns, sample).randrange(2**31)
-            request = ChatRequest(list(self._messages), self._tools, seed, self._options, sample)
+            request = ChatRequest(list(self.messages), self.tools, seed, self._options, sample)
             try:
                 message = read_message(await self._client.complete(request))
             except ContextError as error:
@@ -170,11 +172,11 @@ class _ModelDrafting:
         return message
 
     def _find_unknown(self, message: Message) -> list[str]:
-        there = {tool["function"]["name"] for tool in self._tools}
+        there = {tool["function"]["name"] for tool in self.tools}
         return [call.name for call in message.tool_calls if call.name not in there]
 
     def _correct(self, message: Message, wrong: str) -> None:
-        self._messages += [
+        self.messages += [
             {"role": "assistant", "content": message.content},
             {"role": "user", "content": f"That cannot be used: {wrong}. Go on with a tool, or hand in with {SUBMIT}."},
         ]
@@ -182,7 +184,7 @@ class _ModelDrafting:
     def _act(self, message: Message) -> Task | None:
         """Make the message's calls; returns the task when one of them hands in one that can be made."""
         calls = [write_call(call) for call in message.tool_calls]
-        self._messages.append({"role": "assistant", "content": message.content, "tool_calls": calls})
+        self.messages.append({"role": "assistant", "content": message.content, "tool_calls": calls})
         task = None
         for call in message.tool_calls:
             if call.name == SUBMIT and task is None:
@@ -203,10 +205,7 @@ class _ModelDrafting:
         tool = self._brief.setting.domain.tools.get(call.name)
         if tool is None:
             return f"Error: there is no tool {call.name!r}"
-        try:
-            return self._session.call(tool.seat, call).content
-        except ToolError as error:
-            return f"Error: {error}"
+        return self._session.call(tool.seat, call).content
 
     def _read_submission(self, call: ToolCall) -> tuple[Task | None, str]:
         """Return the task, or what is wrong with how it is described."""
@@ -228,7 +227,7 @@ class _ModelDrafting:
         self._answer(self._submitted, _list(problems))
 
     def _answer(self, call: ToolCall, content: str) -> None:
-        self._messages.append({"role": "tool", "tool_call_id": call.id, "content": content})
+        self.messages.append({"role": "tool", "tool_call_id": call.id, "content": content})
 
 
 def _list(problems: Sequence[str]) -> str:

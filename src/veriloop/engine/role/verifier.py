@@ -55,10 +55,14 @@ class ModelVerifier:
 
     async def review_task(self, pair: PlanPair, task: Task) -> tuple[str, ...]:
         """Return what is wrong with a proved task."""
-        review = await self._ask("task_verifier", TaskReview, pair, task, gold=write_gold(task))
+        review = await self.read_task(pair, task)
         if review is None or review.good:
             return ()
         return review.problems or ("the task verifier objects without a reason",)
+
+    async def read_task(self, pair: PlanPair, task: Task) -> TaskReview | None:
+        """Return the model's answer about a task; None when none can be read."""
+        return await self._ask("task_verifier", TaskReview, pair, task, gold=write_gold(task))
 
     async def review_trace(self, pair: PlanPair, task: Task, trace: Trace) -> Opinion | None:
         """Return the opinion on a dialogue."""
