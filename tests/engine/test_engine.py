@@ -12,6 +12,7 @@ from veriloop.check.sandbox import shared_sandbox
 from veriloop.core.errors import VeriloopError
 from veriloop.domains.task import Initial
 from veriloop.domains.walk import READS_PER_TOOL, draft_arguments, explore, pooled_values
+from veriloop.engine import stream
 from veriloop.engine.draft import draft_write, judge_draft
 from veriloop.engine.plan import Workflow
 from veriloop.engine.planner import write_plans
@@ -227,8 +228,8 @@ class TestRuns:
 
     @pytest.mark.parametrize("stop", [1, 2, 7, 11])
     def test_a_run_stopped_anywhere_ends_like_an_unbroken_one(self, bench, tmp_path, unbroken, stop):
-        def interrupt(done, _wanted):
-            if done == stop:
+        def interrupt(done, _wanted, what):
+            if done == stop and not what:
                 raise StoppedError("stop")
 
         with Ledger(tmp_path / "ledger.sqlite") as ledger:
@@ -240,31 +241,27 @@ class TestRuns:
             assert contents(ledger) == unbroken
 
     def test_a_run_stopped_in_its_pilot_ends_alike_too(self, bench, tmp_path, unbroken, monkeypatch):
-        import veriloop.engine.round as module
-
-        made = module.make_item
+        made = stream.make_item
         calls = iter(range(4))
 
-        def failing(*arguments):
+        async def failing(*arguments):
             if next(calls, None) is None:
                 raise StoppedError("stop")
-            return made(*arguments)
+            return await made(*arguments)
 
-        monkeypatch.setattr(module, "make_item", failing)
+        monkeypatch.setattr(stream, "make_item", failing)
         with Ledger(tmp_path / "ledger.sqlite") as ledger:
             with pytest.raises(StoppedError):
                 synthesize(ledger, bench, self.CONFIG)
             assert ledger.count("pilot:0") == 4
-            monkeypatch.setattr(module, "make_item", made)
+            monkeypatch.setattr(stream, "make_item", made)
             synthesize(ledger, bench, self.CONFIG)
             assert contents(ledger) == unbroken
 
     def test_a_finished_run_is_not_made_again(self, bench, tmp_path, monkeypatch):
-        import veriloop.engine.synthesize as module
-
         with Ledger(tmp_path / "ledger.sqlite") as ledger:
             first = synthesize(ledger, bench, self.CONFIG)
-            monkeypatch.setattr(module, "make_item", None)
+            monkeypatch.setattr(stream, "make_item", None)
             again = synthesize(ledger, bench, self.CONFIG)
         assert again.model_copy(update={"seconds": 0}) == first.model_copy(update={"seconds": 0})
 

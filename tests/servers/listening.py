@@ -104,10 +104,11 @@ class ListeningServer(RoleServer):
         return message
 
     def play_reflector(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Read what went wrong and say what would put it right, one thing at a time; or nothing at all."""
+        """Read what went wrong and say what would put each of it right; or nothing at all."""
         text = body["messages"][0]["content"]
-        for fault in FAULTS:
-            if self._edits and fault.advice not in text and re.search(fault.shown, text):
-                advice = {"role": fault.role, "text": fault.advice, "reason": f"saw {fault.name}"}
-                return {"content": json.dumps({"edits": [], "advice": [advice], "attempts": None})}
-        return {"content": json.dumps({"edits": [], "attempts": None})}
+        advice = [
+            {"role": fault.role, "text": fault.advice, "reason": f"saw {fault.name}"}
+            for fault in FAULTS
+            if self._edits and fault.advice not in text and re.search(fault.shown, text)
+        ]
+        return {"content": json.dumps({"edits": [], "advice": advice, "attempts": None})}

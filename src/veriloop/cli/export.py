@@ -1,15 +1,17 @@
 """`veriloop export`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from veriloop.cli.output import Result
 from veriloop.core.message import Seat
 from veriloop.domains.registry import load_domain
-from veriloop.store.export import Format, export
+from veriloop.store.export import Choice, Format, export
 from veriloop.store.run import open_run
+from veriloop.store.split import Grouping
 
 
 def export_command(
@@ -18,8 +20,11 @@ def export_command(
     to: Annotated[Format, Parameter(name="--to")],
     seat: Seat = "agent",
     out: Path | None = None,
+    keep: Literal["good", "passed", "all"] = "good",
+    split_by: Grouping | None = None,
+    test_share: Annotated[float, Parameter(validator=Number(gt=0, lt=1))] = 0.1,
 ) -> Result:
-    """Write a run's good dialogues in a form that trainers load.
+    """Write a run's dialogues in a form that trainers load.
 
     Parameters
     ----------
@@ -31,7 +36,15 @@ def export_command(
         Whose view: the agent's, or the user's with the user as the assistant.
     out
         The file to write; by default it goes into the run's `data` folder.
+    keep
+        good: what the checker passed and the trajectory verifier did not object to. passed: the checker's word alone.
+        all: failed dialogues of proved tasks too.
+    split_by
+        Mark rows as train or test: by database, by who calls (entity), or by plan, never both of one group.
+    test_share
+        Share of the groups that are for testing.
     """
+    choice = Choice(keep=keep, split=split_by, share=test_share)
     with open_run(run) as opened:
-        exported = export(opened, load_domain(opened.domain), to, seat=seat, out=out)
+        exported = export(opened, load_domain(opened.domain), to, seat=seat, out=out, choice=choice)
     return Result(exported.model_dump(), f"{exported.rows} rows in {exported.path}")

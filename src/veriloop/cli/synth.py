@@ -14,7 +14,7 @@ from veriloop.engine.difficulty import BAND, DIALOGUES
 from veriloop.engine.role.model import ROLES, RoleModel, RoleModels
 from veriloop.engine.role.table import read_roles
 from veriloop.engine.synthesize import SynthConfig, SynthResult
-from veriloop.pipeline.synthesis import run_synthesis
+from veriloop.pipeline.synthesis import Staff, run_synthesis
 
 PILOT, ITEMS_PER_PLAN = 48, 8
 """Items of a pilot, at least, and for each of many plans."""
@@ -97,6 +97,19 @@ class Draw:
     """test: databases that no training task uses, to measure on."""
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Running:
+    """How the work is done; which tasks come of it does not depend on that."""
+
+    resume: Annotated[bool, Parameter(negative="")] = False
+    """Continue the run in `--out` where it was stopped."""
+    workers: Annotated[int, Parameter(validator=Number(gte=1))] = 1
+    """Processes that draft, prove and play. Models are asked from one."""
+    executor: Literal["local", "ray"] = "local"
+    """ray: on the cluster that RAY_ADDRESS names, else on one of so many processes on this machine."""
+
+
 def synth_command(
     domain: str,
     *,
@@ -105,7 +118,7 @@ def synth_command(
     draw: Draw | None = None,
     evolution: Evolution | None = None,
     only: Only | None = None,
-    resume: Annotated[bool, Parameter(negative="")] = False,
+    running: Running | None = None,
 ) -> Result:
     """Make proved tasks with demonstrations.
 
@@ -117,10 +130,8 @@ def synth_command(
         Proved tasks wanted.
     out
         The run directory to make.
-    resume
-        Continue the run in `--out` where it was stopped.
     """
-    evolution = evolution or Evolution()
+    evolution, running = evolution or Evolution(), running or Running()
     config = build_config(n, draw or Draw(), evolution, only or Only())
     if note := _foretell(config):
         write_note(note)
@@ -129,10 +140,10 @@ def synth_command(
             domain,
             out,
             config,
-            resume=resume,
+            resume=running.resume,
             max_usd=evolution.models.max_usd,
+            staff=Staff(workers=running.workers, executor=running.executor),
             progress=progress,
-            piloting=progress,
         )
     return Result(result.model_dump(mode="json"), _describe(result), 0 if result.proved >= n else 1)
 

@@ -72,12 +72,13 @@ class Tags(Frozen):
 
 
 class Provenance(Frozen):
-    """Where a task came from: plan id, evolution round, seed and item number."""
+    """Where a task came from: plan id, evolution round, seed, item number, and who of the database calls."""
 
     plan: str = ""
     round: int = 0
     seed: int = 0
     item: int = 0
+    caller: str = ""
 
 
 class Task(Frozen):

@@ -47,7 +47,7 @@ def assemble(setting: Setting, pair: PlanPair, order: Order, outline: Outline) -
             no_write=outline.tier == "refusal",
             tier=outline.tier,  # pyright: ignore[reportArgumentType]
         ),
-        provenance=Provenance(plan=pair.name, seed=order.seed, item=order.item),
+        provenance=Provenance(plan=pair.name, seed=order.seed, item=order.item, caller=setting.caller.key),
     )
 
 

@@ -15,15 +15,15 @@ from veriloop.engine.gate import decide, find_objections
 from veriloop.engine.plan import PlanPair, Reach, Workflow
 from veriloop.engine.search import Search
 from veriloop.engine.setting import Order
-from veriloop.engine.stream import Bench, Item, drop_duplicate, make_item
+from veriloop.engine.stream import Bench, Item, drop_duplicate
 from veriloop.store.ledger import Ledger
 
 CHANGES_TOLD = 12
 """Changes of an earlier round that the next proposal is told of."""
 
 
-PilotProgress = Callable[[int, int, str], None]
-"""Called with (items made, items in all, which pilot) after each item."""
+Progress = Callable[[int, int, str], None]
+"""Called with (done, wanted, what) after each item: items of the pilot that `what` names, or "" and proved tasks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Pilot:
     seed: int
     size: int
     databases: int
-    progress: PilotProgress | None = None
+    progress: Progress | None = None
 
 
 class Round(Frozen):
@@ -158,7 +158,7 @@ def run_pilot(
         if entry := ledger.get(number, stage):
             return recall(entry.payload)
         order = Order(pilot.seed, number, split="train", databases=pilot.databases)
-        return make_item(bench, pairs[number % len(pairs)], workflow, order, seen.look())
+        return bench.make(pairs[number % len(pairs)], workflow, order, seen.look())
 
     with closing(run_in_order(launch, bench.width, bench.line)) as made:
         for item in made:

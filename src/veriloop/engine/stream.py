@@ -1,8 +1,8 @@
 """One item of a stream: synthesis, proof, dialogues, judgement, difficulty; mended and redrafted within bounds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from veriloop.check.sandbox import Sandbox, judge
 from veriloop.core.base import Frozen, derive_seed
@@ -33,17 +33,23 @@ from veriloop.rollout.episode import Episode
 Stage = Literal["synth", "duplicate", "proof", "review", "rollout", "difficulty"]
 Taken = Callable[[str], bool]
 T = TypeVar("T")
+AHEAD = 16
+"""Items begun at once where nobody waits for an endpoint; as many processes at most have something to do."""
 _OF_THE_DRAFT = (Fault.TASK, Fault.CHECKER)
 _DUPLICATE = "the same task exists already"
 
 
 class Rejection(Frozen):
-    """A version of a draft that was given up: at which stage, why, and what it was about. repair: 0 for the first."""
+    """A version of a draft that was given up: at which stage, why, and what it was about.
+
+    repair: 0 for the first version. also: what else was wrong with it.
+    """
 
     attempt: int
     repair: int = 0
     stage: Stage
     reason: str
+    also: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
     tier: str = ""
     fault: str = ""
@@ -82,6 +88,14 @@ class Item(Frozen):
         return self.task is not None
 
 
+class Crew(Protocol):
+    """Those who make items in other processes."""
+
+    async def make(self, pair: PlanPair, workflow: Workflow, order: Order, is_taken: Taken) -> Item:
+        """Return what `make_item` would return here."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
     """What a stream works with: the domain, the sandbox, and who plays which role.
@@ -89,7 +103,8 @@ class Bench:
     agent: the player of its seat, or what makes one for each task. Planner and verifiers are only there as models: else
     a script writes the plans, and proof and executed rules verify. verify: False leaves out proof and dialogues, for
     the ablation without verification. trial: who tries proved tasks, so that those of the right difficulty are kept.
-    width: items under way at once; more than one pays where roles wait for an endpoint. line: to those endpoints.
+    width: items begun before the first of them is used; what is made depends on it, so it is the same for every crew.
+    line: to the endpoints of models. crew: makes the items elsewhere, on a bench of their own that is like this one.
     """
 
     domain: Domain
@@ -102,8 +117,15 @@ class Bench:
     task_verifier: TaskVerifier | None = None
     trajectory_verifier: TrajectoryVerifier | None = None
     trial: Trial | None = None
-    width: int = 1
+    width: int = AHEAD
     line: Line | None = None
+    crew: Crew | None = None
+
+    def make(self, pair: PlanPair, workflow: Workflow, order: Order, is_taken: Taken) -> Coroutine[Any, Any, Item]:
+        """Make one item, here or by the crew; see `make_item`."""
+        if self.crew:
+            return self.crew.make(pair, workflow, order, is_taken)
+        return make_item(self, pair, workflow, order, is_taken)
 
     @property
     def advisable(self) -> tuple[str, ...]:
@@ -163,6 +185,7 @@ class _Log:
                 repair=repair,
                 stage=problem.stage,
                 reason=problem.evidence[0],
+                also=problem.evidence[1:],
                 fault=problem.fault,
                 **about,
             )

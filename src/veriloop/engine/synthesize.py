@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Generator, Iterator
+from collections.abc import Coroutine, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,15 +16,13 @@ from veriloop.engine.flow import Seen, run_in_order
 from veriloop.engine.plan import PlanPair, Scope, Workflow, find_reach
 from veriloop.engine.planner import find_closest, write_plans
 from veriloop.engine.role.model import RoleModels
-from veriloop.engine.round import Pilot, PilotProgress, Round, run_rounds
+from veriloop.engine.round import Pilot, Progress, Round, run_rounds
 from veriloop.engine.search import SEARCHES, Search
 from veriloop.engine.setting import Order
-from veriloop.engine.stream import Bench, Item, Taken, drop_duplicate, make_item
+from veriloop.engine.stream import Bench, Item, Taken, drop_duplicate
 from veriloop.engine.watch import Event, Made, Watch, find_promised
 from veriloop.store.ledger import Ledger
 
-Progress = Callable[[int, int], None]
-"""Called with (proved, wanted) after each item."""
 ITEMS_PER_TASK = 4
 """A run gives up when this many items per wanted task were made: the domain offers no more under its plans."""
 
@@ -86,20 +84,18 @@ def synthesize(
     run: str = "",
     search: Search | None = None,
     progress: Progress | None = None,
-    piloting: PilotProgress | None = None,
 ) -> SynthResult:
     """Make `config.n` proved tasks in `ledger`; what it already holds is kept and not made again.
 
-    search: who proposes changes of the plans, by default the one that the settings name. piloting: called after each
-    item of a pilot, before there is a first task to count.
+    search: who proposes changes of the plans, by default the one that the settings name.
     """
     start = time.monotonic()
-    pairs, workflow = _evolve(ledger, bench, config, search or SEARCHES.get(config.search), piloting)
+    pairs, workflow = _evolve(ledger, bench, config, search or SEARCHES.get(config.search), progress)
     watch = Watch(find_promised([pair.id for pair in pairs], _read_pilot(ledger)))
     with closing(_scale_up(ledger, bench, config, (pairs, workflow), watch)) as made:
         for accepted in made:
             if progress:
-                progress(accepted, config.n)
+                progress(accepted, config.n, "")
     ledger.put_meta("streams", [event.model_dump(mode="json") for event in watch.events])
     return summarise(ledger, run, time.monotonic() - start)
 
@@ -128,7 +124,7 @@ def _scale_up(
 
     async def make(position: int, plan: str, is_taken: Taken) -> _Outcome:
         start = time.monotonic()
-        item = await make_item(bench, by_id[plan], plans[1], _order(config, position), is_taken)
+        item = await bench.make(by_id[plan], plans[1], _order(config, position), is_taken)
         return _Outcome(position, item, time.monotonic() - start)
 
     def launch() -> Coroutine[Any, Any, _Outcome] | None:
@@ -239,7 +235,7 @@ def _store_item(ledger: Ledger, item: Item, seconds: float) -> dict[str, Any]:
 
 
 def _evolve(
-    ledger: Ledger, bench: Bench, config: SynthConfig, search: Search | None, piloting: PilotProgress | None
+    ledger: Ledger, bench: Bench, config: SynthConfig, search: Search | None, progress: Progress | None
 ) -> tuple[tuple[PlanPair, ...], Workflow]:
     """Return the plans to scale up with: those stored, or the outcome of pilot and reflection rounds."""
     if not ledger.get_meta("plans"):
@@ -250,7 +246,7 @@ def _evolve(
             if search is None:
                 raise InputError(f"--search {config.search} needs a model as reflector; name one with --model")
             reach = find_reach(bench.domain, config.scope)
-            pilot = Pilot(derive_seed("pilot", config.seed) % 2**31, config.pilot, config.databases, piloting)
+            pilot = Pilot(derive_seed("pilot", config.seed) % 2**31, config.pilot, config.databases, progress)
             start = pairs, workflow
             pairs, workflow, rounds = run_rounds(ledger, bench, reach, pilot, search, config.rounds, start)
             ledger.put_meta("rounds", [found.model_dump(mode="json") for found in rounds])

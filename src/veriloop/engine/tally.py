@@ -45,9 +45,15 @@ def count_pilot(evidence: Evidence) -> list[Row]:
 
 
 def count_failures(evidence: Evidence) -> list[tuple[str, str, int]]:
-    """Return (stage, reason, count) of rejected drafts, the most frequent first; names and numbers are left out."""
+    """Return (stage, reason, count of drafts), the most frequent first; names and numbers are left out.
+
+    A draft with several things wrong counts for each: to mend one of them alone would not save it.
+    """
     counts = Counter(
-        (rejection.stage, generalise(rejection.reason)) for item in evidence.items for rejection in item.rejections
+        (rejection.stage, reason)
+        for item in evidence.items
+        for rejection in item.rejections
+        for reason in dict.fromkeys(map(generalise, (rejection.reason, *rejection.also)))
     )
     return [(stage, reason, count) for (stage, reason), count in counts.most_common()]
 

@@ -13,7 +13,7 @@ from veriloop.domains.registry import load_domain
 from veriloop.engine.synthesize import SynthConfig
 from veriloop.evaluate.own import EvalConfig, evaluate_tasks
 from veriloop.pipeline.players import AnyPlayer, Casting, find_player
-from veriloop.pipeline.synthesis import run_synthesis
+from veriloop.pipeline.synthesis import Staff, run_synthesis
 from veriloop.rollout.episode import Limits
 from veriloop.store.artefact import read_tasks
 from veriloop.store.file import read_json, write_json
@@ -23,8 +23,11 @@ with needs_extra("train"):
     from veriloop.pipeline.training import RlConfig, SeatJob, SftConfig, train_rl_on_run, train_seats
 
 DOMAIN = "parcel"
+CREW = Staff(workers=2)
+"""Who proves the training tasks: as many processes as train models later."""
 AGENTS = ("noop", "random", "sft", "rl")
-Progress = Callable[[int, int], None]
+Progress = Callable[..., None]
+"""Called with (done, wanted), and with what is being done where a step has parts."""
 
 
 class DemoConfig(Frozen):
@@ -60,7 +63,7 @@ def run_demo(
     tell = report or (lambda _step: None)
     start = time.monotonic()
     synthesis = SynthConfig(n=config.tasks, seed=config.seed)
-    made = run_synthesis(DOMAIN, out, synthesis, resume=resume, progress=tell("proving tasks"))
+    made = run_synthesis(DOMAIN, out, synthesis, resume=resume, staff=CREW, progress=tell("proving tasks"))
     held_out = out / "held_out"
     unseen = SynthConfig(n=config.held_out, seed=config.seed, evolve=False, split="test")
     run_synthesis(DOMAIN, held_out, unseen, resume=resume, progress=tell("proving held-out tasks"))

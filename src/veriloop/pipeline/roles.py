@@ -14,7 +14,7 @@ from veriloop.engine.role.reflector import ModelReflector
 from veriloop.engine.role.synthesiser import ModelSynthesiser
 from veriloop.engine.role.verifier import ModelVerifier
 from veriloop.engine.search import SEARCHES, Search
-from veriloop.engine.stream import Bench
+from veriloop.engine.stream import AHEAD, Bench
 from veriloop.engine.synthesis import ScriptedSynthesiser
 from veriloop.llm.cache import Cache
 from veriloop.llm.client import Client, Endpoint
@@ -76,7 +76,7 @@ class Troupe:
     def make_bench(self, *, verify: bool = True, trial: Trial | None = None) -> Bench:
         """Return the bench on which every role without a model is scripted. trial: with its own solver."""
         lines = {_point_to(self._roles[role]) for role in STREAM_ROLES if role in self._roles}
-        width = sum(endpoint.width for endpoint in lines) * ITEMS_PER_REQUEST or 1
+        width = sum(endpoint.width for endpoint in lines) * ITEMS_PER_REQUEST or AHEAD
         return Bench(
             domain=self._domain,
             sandbox=shared_sandbox(),

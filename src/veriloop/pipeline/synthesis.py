@@ -1,22 +1,27 @@
 """Synthesis into a run directory, from the name of a domain."""
 
-from contextlib import closing
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
+from pydantic import Field
+
 import veriloop
+from veriloop.core.base import Frozen
 from veriloop.core.errors import InputError
 from veriloop.domains.domain import Domain
 from veriloop.domains.registry import full_name, load_domain
 from veriloop.engine.difficulty import Trial
 from veriloop.engine.plan import check_scope
 from veriloop.engine.role.cast import AnyPlayer
-from veriloop.engine.role.model import SOLVER
-from veriloop.engine.round import PilotProgress
+from veriloop.engine.role.model import SOLVER, RoleModels
+from veriloop.engine.round import Progress
 from veriloop.engine.stream import Bench
-from veriloop.engine.synthesize import Progress, SynthConfig, SynthResult, synthesize
+from veriloop.engine.synthesize import SynthConfig, SynthResult, synthesize
 from veriloop.llm.cache import Cache
+from veriloop.pipeline.crew import CREWS, Executor, Site
 from veriloop.pipeline.players import SEE_GOLD, Casting, find_player
-from veriloop.pipeline.roles import Troupe, check_roles
+from veriloop.pipeline.roles import STREAM_ROLES, Troupe, check_roles
 from veriloop.proof.prove import render_checker_file
 from veriloop.store.artefact import write_artefacts
 from veriloop.store.manifest import write_manifest
@@ -26,6 +31,13 @@ CACHE = "cache.sqlite"
 """Answers of the run's models, beside its ledger."""
 
 
+class Staff(Frozen):
+    """Who makes the items of scripted roles: so many processes, of this machine or of a Ray cluster."""
+
+    workers: int = Field(default=1, ge=1)
+    executor: Executor = "local"
+
+
 def run_synthesis(
     name: str,
     out: Path,
@@ -33,45 +45,53 @@ def run_synthesis(
     *,
     resume: bool = False,
     max_usd: float | None = None,
+    staff: Staff | None = None,
     progress: Progress | None = None,
-    piloting: PilotProgress | None = None,
 ) -> SynthResult:
     """Make or continue the run `out` and write its tasks, checkers and manifest.
 
-    max_usd: dollars that the run's models may cost, what earlier sessions spent included; BudgetError beyond. Raises
-    InputError before anything is written when the domain, its scope, a model or the directory cannot be used.
+    max_usd: dollars that the run's models may cost, what earlier sessions spent included; BudgetError beyond. staff:
+    what is made does not depend on it. Raises InputError before anything is written when the domain, its scope, a model
+    or the directory cannot be used.
     """
-    domain = load_domain(name)
+    domain, staff = load_domain(name), staff or Staff()
     check_scope(domain, config.scope)
     if config.search == "llm" and "reflector" not in config.roles:
         raise InputError("--search llm needs a model as reflector; name one with --model or in the table of roles")
     check_roles(config.roles, max_usd)
+    check_staff(staff, config.roles)
     solver = find_solver(domain, config)
     settings = {"domain": full_name(name), **config.model_dump(mode="json")}
-    with create_run(out, settings, resume=resume) as run:
+    with create_run(out, settings, resume=resume) as run, ExitStack() as stack:
         run.ledger.put_meta("config", settings)
         run.ledger.put_meta("versions", {"veriloop": veriloop.__version__})
-        with closing(Cache(out / CACHE if config.roles else None)) as cache:
-            troupe = Troupe(domain, config.roles, cache, max_usd=max_usd)
-            solver = troupe.find_player(SOLVER) or solver
-            trial = Trial(solver, config.band, config.trials) if solver else None
-            bench = troupe.make_bench(verify=config.verify, trial=trial)
-            try:
-                result = synthesize(
-                    run.ledger,
-                    bench,
-                    config,
-                    run=str(out),
-                    search=troupe.search(config.search),
-                    progress=progress,
-                    piloting=piloting,
-                )
-            finally:
-                run.ledger.put_meta("spent", cache.add_up())
+        cache = stack.enter_context(closing(Cache(out / CACHE if config.roles else None)))
+        troupe = Troupe(domain, config.roles, cache, max_usd=max_usd)
+        solver = troupe.find_player(SOLVER) or solver
+        trial = Trial(solver, config.band, config.trials) if solver else None
+        bench = troupe.make_bench(verify=config.verify, trial=trial)
+        if staff != Staff():
+            site = Site(full_name(name), config.verify, config.solver, config.band, config.trials)
+            crew = CREWS[staff.executor](site, staff.workers)
+            bench = replace(bench, crew=stack.enter_context(closing(crew)))
+        try:
+            search = troupe.search(config.search)
+            result = synthesize(run.ledger, bench, config, run=str(out), search=search, progress=progress)
+        finally:
+            run.ledger.put_meta("spent", cache.add_up())
         result = result.model_copy(update={"spent": run.ledger.get_meta("spent")})
         write_artefacts(run, lambda task: render_checker_file(domain, task))
     write_manifest(out)
     return result
+
+
+def check_staff(staff: Staff, roles: RoleModels) -> None:
+    """Raise InputError when items are to be made elsewhere whose models are asked from here."""
+    if staff != Staff() and (models := [role for role in STREAM_ROLES if role in roles]):
+        raise InputError(
+            f"--workers and --executor spread scripted work; the {models[0]} is a model, whose items wait for its "
+            "endpoint side by side in one process (`width` in the table of roles)"
+        )
 
 
 def find_solver(domain: Domain, config: SynthConfig) -> AnyPlayer | None:

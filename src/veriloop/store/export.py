@@ -17,8 +17,9 @@ from veriloop.domains.domain import Domain
 from veriloop.domains.perspective import seat_tools, system_text, visible_turns
 from veriloop.domains.task import Task
 from veriloop.store.file import write_lines
-from veriloop.store.result import Dialogue, iter_dialogues, iter_tasks
+from veriloop.store.result import Dialogue, iter_all_dialogues, iter_dialogues, iter_tasks
 from veriloop.store.run import Run
+from veriloop.store.split import Grouping, choose_test_tasks
 from veriloop.store.tau2 import to_tau2_task
 
 Format = Literal["messages", "turns", "tau2"]
@@ -43,19 +44,34 @@ class Chat:
     produced: list[int]
 
 
-def export(run: Run, domain: Domain, to: Format, *, seat: Seat = "agent", out: Path | None = None) -> Exported:
-    """Write the run's good dialogues (or its proved tasks, for tau2) and return rows and path; equal runs, equal bytes.
+class Choice(Frozen):
+    """Which dialogues are written, and which of them are for testing.
+
+    keep: `good` needs the checker's pass and the trajectory verifier's success, `passed` the checker's alone, `all`
+    neither. split: hold out whole groups of tasks, about `share` of them.
+    """
+
+    keep: Literal["good", "passed", "all"] = "good"
+    split: Grouping | None = None
+    share: float = 0.1
+
+
+def export(
+    run: Run, domain: Domain, to: Format, *, seat: Seat = "agent", out: Path | None = None, choice: Choice | None = None
+) -> Exported:
+    """Write the run's dialogues (or its proved tasks, for tau2) and return rows and path; equal runs, equal bytes.
 
     out: by default `RUN/data/<format>-<seat>.jsonl`, for tau2 `RUN/data/tau2.json`. Raises InputError when the run
-    has nothing to export or `out` is a directory.
+    has nothing to export, its tasks cannot be split, or `out` is a directory.
     """
+    choice = choice or Choice()
     path = out or run.directory("data") / ("tau2.json" if to == "tau2" else f"{to}-{seat}.jsonl")
     if path.is_dir():
         raise InputError(f"--out {str(path)!r} is a directory; name a file in it")
     if to == "tau2":
         return _export_tau2(run, path)
-    rows = _ROWS[to]
-    lines = (_dump(row) for dialogue in iter_dialogues(run, good=True) for row in rows(domain, dialogue, seat))
+    held_out = choose_test_tasks(run, choice.split, choice.share) if choice.split else None
+    lines = (_dump(row) for dialogue in _choose(run, choice) for row in _write(domain, dialogue, seat, to, held_out))
     return _finish(run, path, lines)
 
 
@@ -97,6 +113,23 @@ def _own_messages(turn: Turn) -> Iterator[Row]:
         yield {"role": "tool", "tool_call_id": result.call_id, "content": result.content}
 
 
+def _choose(run: Run, choice: Choice) -> Iterator[Dialogue]:
+    if choice.keep == "good":
+        yield from iter_dialogues(run, good=True)
+        return
+    for dialogue in iter_all_dialogues(run):
+        if choice.keep == "all" or dialogue.verdict.passed:
+            yield dialogue
+
+
+def _write(
+    domain: Domain, dialogue: Dialogue, seat: Seat, to: Format, held_out: frozenset[str] | None
+) -> Iterator[Row]:
+    split = {} if held_out is None else {"split": "test" if dialogue.task.id in held_out else "train"}
+    for row in _ROWS[to](domain, dialogue, seat):
+        yield {**row, **split}
+
+
 def _message_rows(domain: Domain, dialogue: Dialogue, seat: Seat) -> Iterator[Row]:
     """One row per dialogue; `loss_on` holds the positions of the messages to learn."""
     chat = to_chat(domain, dialogue.task, dialogue.trace.turns, seat)
@@ -118,7 +151,10 @@ def _origin(domain: Domain, dialogue: Dialogue, seat: Seat) -> Row:
         "task_id": dialogue.task.id,
         "trial": dialogue.trial,
         "database": dialogue.task.initial.database,
+        "plan": dialogue.task.provenance.plan,
         "seat": seat,
+        "verdict": dialogue.verdict.outcome.value,
+        "success": dialogue.findings.get("success", True),
         "tools": dump_tools(domain, seat),
     }
 

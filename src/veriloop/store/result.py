@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from veriloop.core.trace import Trace
 from veriloop.core.verdict import Verdict
 from veriloop.domains.task import Task
 from veriloop.store.file import read_json
+from veriloop.store.ledger import Entry
 from veriloop.store.run import Run
 
 STAGES = ("synth", "proof", "rollout:", "verdict:")
@@ -53,6 +55,36 @@ def iter_dialogues(run: Run, *, good: bool = False) -> Iterator[Dialogue]:
         dialogue = Dialogue(entry.item, trial, task, Trace.model_validate_json(rollout.text), verdict, findings)
         if dialogue.good or not good:
             yield dialogue
+
+
+def iter_all_dialogues(run: Run) -> Iterator[Dialogue]:
+    """Yield the demonstrations and, after those of their item, the failed dialogues of accepted tasks.
+
+    Trials go on counting; dialogues about drafts that were given up are left out: nothing is proved of those.
+    """
+    for item, task in iter_tasks(run):
+        trial = 0
+        for stage in ("verdict", "failure"):
+            for number in count():
+                entry = run.ledger.get(item, f"{stage}:{number}")
+                if entry is None:
+                    break
+                found = _read_verdict(run, entry) if stage == "verdict" else _read_failure(entry, task.id)
+                if found:
+                    judgement, trace = found
+                    findings = {key: value for key, value in judgement.items() if key != "verdict"}
+                    yield Dialogue(item, trial, task, trace, Verdict.model_validate(judgement["verdict"]), findings)
+                    trial += 1
+
+
+def _read_verdict(run: Run, entry: Entry) -> tuple[dict[str, Any], Trace] | None:
+    rollout = run.ledger.get(entry.item, f"rollout:{entry.stage.partition(':')[2]}")
+    return (entry.payload, Trace.model_validate_json(rollout.text)) if rollout else None
+
+
+def _read_failure(entry: Entry, task: str) -> tuple[dict[str, Any], Trace] | None:
+    trace = Trace.model_validate(entry.payload["trace"])
+    return (entry.payload["judgement"], trace) if trace.task_id == task else None
 
 
 def count_stages(run: Run) -> dict[str, dict[str, int]]:
