@@ -23,6 +23,7 @@ from servers.roles import RoleServer
 from veriloop.cli.main import INTERRUPTED
 from veriloop.core.errors import BudgetError, InputError
 from veriloop.engine.role.model import ROLES, RoleModel
+from veriloop.engine.stream import AHEAD
 from veriloop.engine.synthesize import SynthConfig, SynthResult
 from veriloop.llm.cache import Cache
 from veriloop.pipeline.roles import Troupe, check_roles
@@ -330,12 +331,12 @@ class TestTroupe:
         bench = Troupe(parcel, roles, Cache()).make_bench()
         assert (bench.user.name, bench.width) == ("openai:m", 12)
         assert (bench.planner, bench.task_verifier, bench.trajectory_verifier) == (None, None, None)
-        assert Troupe(parcel, {}, Cache()).make_bench().width == 1
+        assert Troupe(parcel, {}, Cache()).make_bench().width == AHEAD
 
-    def test_the_reflector_alone_leaves_items_one_by_one(self, parcel):
+    def test_the_reflector_alone_makes_no_item_wait(self, parcel):
         roles: Any = {"reflector": RoleModel(model="m", base_url="http://127.0.0.1:9/v1")}
         troupe = Troupe(parcel, roles, Cache())
-        assert troupe.make_bench().width == 1
+        assert troupe.make_bench().width == AHEAD
         assert troupe.search("llm") is not None
 
     def test_guidelines_of_ones_own_are_sent(self, serve, tmp_path):
