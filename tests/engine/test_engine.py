@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from pydantic import ValidationError
@@ -22,6 +23,7 @@ from veriloop.engine.synthesis import synthesise
 from veriloop.engine.synthesize import SynthConfig, summarise, synthesize
 from veriloop.pipeline.synthesis import make_bench
 from veriloop.proof.prove import attach_checker, prove
+from veriloop.rollout.baseline import Noop
 from veriloop.store.ledger import Ledger
 
 
@@ -191,13 +193,12 @@ class TestStreams:
         assert not item.accepted
         assert [rejection.attempt for rejection in item.rejections] == [0, 1, 2]
 
-    def test_without_verification_nothing_is_proved_or_played(self, parcel):
-        item = asyncio.run(
-            make_item(make_bench(parcel, verify=False), write_plans(parcel)[0], Workflow(), Order(1, 1), nothing)
-        )
-        assert item.accepted
-        assert item.proof is None
-        assert item.traces == ()
+    def test_without_verification_nothing_is_proved_and_every_dialogue_kept(self, parcel):
+        bench = replace(make_bench(parcel, verify=False), agent=Noop())
+        item = asyncio.run(make_item(bench, write_plans(parcel)[0], Workflow(rollouts=2), Order(1, 1), nothing))
+        assert item.accepted and item.proof is None and item.mutants_tried == 0
+        assert len(item.traces) == 2 and not item.failures
+        assert all(found.blame for found in item.judgements)
 
     def test_more_rollouts_give_more_demonstrations(self, parcel, bench):
         item = asyncio.run(

@@ -1,7 +1,10 @@
 """Work under way at once comes back in order, and what is begun never depends on which answer came first."""
 
 import asyncio
+import os
 import random
+import signal
+import threading
 
 import pytest
 from hypothesis import given
@@ -161,3 +164,86 @@ def test_what_is_seen_later_does_not_count():
     assert (look("a"), look("b"), look("c")) == (True, False, False)
     assert ("b" in seen, len(seen)) == (True, 2)
     assert seen.look()("b")
+
+
+class TestCtrlC:
+    @pytest.fixture(autouse=True)
+    def default_handler(self):
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, "put back"
+        signal.signal(signal.SIGINT, before)
+
+    def press(self):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def test_the_first_one_breaks_into_no_work(self):
+        line = Line()
+
+        async def work(number):
+            if number == 0:
+                self.press()
+                line.seen.append("not broken into")
+            await asyncio.sleep(0.01)
+            line.seen.append((number, line.halted))
+            return number
+
+        numbers = iter(range(3))
+        with pytest.raises(KeyboardInterrupt):
+            list(run_in_order(lambda: None if (n := next(numbers, None)) is None else work(n), 3, line))
+        assert line.seen == ["not broken into", "halted", (0, True), (1, True), (2, True), "closed"]
+
+    def test_the_second_one_breaks_into_anything(self):
+        seen = []
+
+        async def work():
+            self.press()
+            seen.append("first")
+            self.press()
+            seen.append("second")
+
+        works = iter([work()])
+        with pytest.raises(KeyboardInterrupt):
+            list(run_in_order(lambda: next(works, None), 1))
+        assert seen == ["first"]
+
+    def test_one_that_comes_while_results_are_used_counts_at_the_next(self):
+        async def work(number):
+            return number
+
+        numbers = iter(range(3))
+        results = run_in_order(lambda: None if (n := next(numbers, None)) is None else work(n), 1)
+        assert next(results) == 0
+        self.press()
+        with pytest.raises(KeyboardInterrupt):
+            next(results)
+
+    def test_one_that_comes_at_the_very_end_counts_too(self):
+        async def work():
+            return 0
+
+        works = iter([work()])
+        results = run_in_order(lambda: next(works, None), 1)
+        assert next(results) == 0
+        self.press()
+        with pytest.raises(KeyboardInterrupt):
+            next(results)
+
+    def test_a_thread_leaves_signals_alone(self):
+        async def work():
+            return signal.getsignal(signal.SIGINT)
+
+        found, works = [], iter([work()])
+        thread = threading.Thread(target=lambda: found.extend(run_in_order(lambda: next(works, None), 1)))
+        thread.start()
+        thread.join()
+        assert found == [signal.default_int_handler]
+
+    def test_a_handler_of_somebody_else_stays(self):
+        async def work():
+            return signal.getsignal(signal.SIGINT)
+
+        works = iter([work()])
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        assert list(run_in_order(lambda: next(works, None), 1)) == [signal.SIG_IGN]
+        signal.signal(signal.SIGINT, signal.default_int_handler)

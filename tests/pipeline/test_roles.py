@@ -283,11 +283,16 @@ class TestSolver:
 
 class TestInterruption:
     def test_ctrl_c_lets_answers_in_flight_come_in(self, serve, tmp_path):
-        def slowly(handler: Handler, body: dict[str, Any]) -> bool:
-            time.sleep(0.15)
+        interrupted = threading.Event()
+
+        def wait(handler: Handler, body: dict[str, Any]) -> bool:
+            if server.answered >= 12:
+                # Nothing ends before the interruption, however slow this machine is.
+                interrupted.wait(60)
+                time.sleep(0.15)
             return False
 
-        server = serve(databases=50, fault=slowly)
+        server = serve(databases=50, fault=wait)
         table = tmp_path / "roles.toml"
         table.write_text(f'[default]\nmodel = "m"\nbase_url = "{server.base_url}"\nwidth = 6\n')
         command = [
@@ -299,7 +304,8 @@ class TestInterruption:
         while server.answered < 12 and time.monotonic() < deadline:
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=30)
+        interrupted.set()
+        _, said = process.communicate(timeout=60)
         assert process.returncode == INTERRUPTED, said
         assert said.count(b"\n") == 1 and b"interrupted" in said
         with closing(Cache(tmp_path / "run" / "cache.sqlite")) as cache:

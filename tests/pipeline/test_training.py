@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from veriloop.core.errors import InputError
-from veriloop.pipeline.training import SeatJob, split_items, train_rl_on_run, train_seats, train_sft_on_run
+from veriloop.pipeline.training import Choice, SeatJob, split_items, train_rl_on_run, train_seats, train_sft_on_run
 from veriloop.store.result import iter_dialogues, iter_tasks
 from veriloop.store.run import create_run, open_run
 from veriloop.train.grpo import RlConfig
@@ -37,7 +37,7 @@ def test_a_limit_takes_the_first_dialogues_and_leaves_those_held_out(
     seen = []
     monkeypatch.setattr("veriloop.pipeline.training.train_sft", lambda *arguments: seen.append(arguments[3]))
     for limit in (0, 3):
-        train_sft_on_run(small_run, "user", "pico", tmp_path / "sft", ONE, limit=limit)
+        train_sft_on_run(small_run, "user", "pico", tmp_path / "sft", ONE, choice=Choice(limit=limit))
     (train, held_out), (few, watched) = seen
     assert few == train[:3] and len(few) == 3 < len(train)
     assert watched == held_out and held_out

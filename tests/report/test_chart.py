@@ -117,3 +117,10 @@ def test_interval_marks_value_and_range(a: float, b: float, c: float) -> None:
     x1, x2, x = float(line.attrib["x1"]), float(line.attrib["x2"]), float(dot.attrib["cx"])
     assert x1 <= x <= x2
     assert x == pytest.approx(100 * value, abs=0.01)
+
+
+def test_an_interval_keeps_to_its_scale() -> None:
+    root = parse(draw_interval(0.1, -0.9, 0.2, scale=(-0.4, 0.4)))
+    line, dot = root.findall(".//line")[-1], root.find(".//circle")
+    assert dot is not None and float(dot.attrib["cx"]) == pytest.approx(62.5)
+    assert (float(line.attrib["x1"]), float(line.attrib["x2"])) == (0.0, 75.0)

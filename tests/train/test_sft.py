@@ -12,8 +12,8 @@ import pytest
 from veriloop.core.errors import InputError
 from veriloop.domains.domain import Domain
 from veriloop.local.model import read_settings
-from veriloop.train.data import Dialogue
-from veriloop.train.sft import SftConfig, train_sft
+from veriloop.train.data import Dialogue, Rows, TokenRow
+from veriloop.train.sft import SftConfig, count_steps, train_sft
 
 QUICK = SftConfig(steps=12, batch=4, learning_rate=3e-3, warmup=1, eval_every=4, patience=2)
 CHILD = """
@@ -197,3 +197,19 @@ def test_a_killed_run_goes_on_from_its_checkpoint(
     assert steps == [3, 6, 9, 12, 15, 18, 21, 24]
     ends = [[line["eval_loss"] for line in read_lines(out) if "eval_loss" in line] for out in (whole, killed)]
     assert ends[1] == pytest.approx(ends[0], rel=1e-2)
+
+
+@pytest.mark.parametrize(("rows", "steps"), [(10, 30), (8, 25), (2, 50)])
+def test_tokens_become_steps(rows: int, steps: int):
+    # Every row has 90 own tokens; a pass over 10 rows takes 3 steps of at most 4 rows; two rows fill half of a step.
+    made = Rows([TokenRow([1] * 100, [-100] * 10 + [1] * 90) for _ in range(rows)], 0)
+    assert count_steps(made, QUICK.model_copy(update={"own_tokens": 9000})) == steps
+    assert count_steps(made, QUICK.model_copy(update={"own_tokens": 1})) == 1
+    assert count_steps(made, QUICK) == 12
+
+
+def test_it_trains_on_so_many_own_tokens(parcel: Domain, dialogues: list[Dialogue], tmp_path: Path):
+    config = QUICK.model_copy(update={"own_tokens": 1500, "patience": 0})
+    result = train_sft(parcel, "agent", "pico", split(dialogues), tmp_path, config)
+    per_step = int(result.metrics["own_tokens"] or 0) / -(-len(dialogues[2:]) // QUICK.batch)
+    assert result.steps == max(1, round(1500 / per_step)) != QUICK.steps

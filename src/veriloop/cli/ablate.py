@@ -1,6 +1,7 @@
 """`veriloop ablate`."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,9 +10,11 @@ from cyclopts.validators import Number
 
 from veriloop.cli.output import Result, align_table, show_progress
 from veriloop.cli.scope import Only
+from veriloop.core.errors import InputError
 from veriloop.core.extra import needs_extra
 from veriloop.domains.registry import load_domain
 from veriloop.engine.plan import Scope, narrow_scope
+from veriloop.report.ablation import write_ablation_page
 
 
 @Parameter(name="*")
@@ -19,19 +22,19 @@ from veriloop.engine.plan import Scope, narrow_scope
 class Size:
     """How much each seed gets."""
 
-    tasks: Annotated[int, Parameter(validator=Number(gte=20))] = 1200
-    """Tasks to practise on."""
-    demonstrations: Annotated[int, Parameter(validator=Number(gte=0))] = 80
-    """Dialogues of those tasks that the agent is fine-tuned on before; 0 for all."""
+    tasks: Annotated[int | None, Parameter(validator=Number(gte=20))] = None
+    """Tasks to practise on, 1,200 by default; with data, tasks of each arm, 600 by default."""
+    demonstrations: Annotated[int | None, Parameter(validator=Number(gte=0))] = None
+    """rl: dialogues of those tasks that the agent is fine-tuned on before, 80 by default; 0 for all."""
     held_out: Annotated[int, Parameter(validator=Number(gte=10))] = 240
     """Tasks over databases never trained on, on which the agents are compared."""
     whole: Annotated[bool, Parameter(negative="")] = False
-    """All of the domain, where neither --only-tools nor --only-tiers is given. By default it is one write tool, done or
-    refused: an agent this small learns no more than that in an hour on two cores."""
+    """rl: all of the domain, where neither --only-tools nor --only-tiers is given. By default it is one write tool,
+    done or refused: an agent this small learns no more than that in an hour on two cores."""
 
 
 def ablate_command(
-    what: Literal["rl"],
+    what: Literal["data", "rl"],
     domain: str,
     *,
     out: Path,
@@ -45,8 +48,9 @@ def ablate_command(
     Parameters
     ----------
     what
-        rl: GRPO against the same agent fine-tuned only, fine-tuned for as many more tokens, and fine-tuned on its own
-        successes.
+        data: an agent fine-tuned on tasks of the whole engine against agents of tasks made without validation, without
+        evolution, and from 4 plan pairs instead of 64; as many tasks and tokens each. rl: GRPO against the same agent
+        fine-tuned only, fine-tuned for as many more tokens, and fine-tuned on its own successes.
     domain
         A name from `veriloop domains` or a path to a Python file.
     out
@@ -56,27 +60,42 @@ def ablate_command(
     workers
         Steps at once, of any seeds, each in a process of its own.
     """
-    with needs_extra("train"):
-        from veriloop.pipeline.ablate import AblationConfig, ablate_rl
-    chosen = asdict(size or Size())
-    scope = (only or Only()).scope()
-    if not chosen.pop("whole") and scope == Scope():
-        scope = narrow_scope(load_domain(domain))
-    config = AblationConfig(**chosen, scope=scope)
+    size, scope = size or Size(), (only or Only()).scope()
+    ablate = _prepare_rl(domain, size, scope) if what == "rl" else _prepare_data(size, scope)
     with show_progress(f"ablating {what} on {domain}") as progress:
-        result = ablate_rl(domain, seeds, out, config, workers=workers, progress=progress)
-    return Result(result, _describe(result))
+        result = ablate(domain, seeds, out, workers=workers, progress=progress)
+    page = write_ablation_page(result, out)
+    return Result({**result, "page": str(page)}, f"{_describe(result)}\n{page}")
+
+
+def _prepare_rl(domain: str, size: Size, scope: Scope) -> Any:
+    with needs_extra("train"):
+        from veriloop.pipeline.ablation.rl import RlAblation, ablate_rl
+    if not size.whole and scope == Scope():
+        scope = narrow_scope(load_domain(domain))
+    demonstrations = 80 if size.demonstrations is None else size.demonstrations
+    config = RlAblation(tasks=size.tasks or 1200, demonstrations=demonstrations, held_out=size.held_out, scope=scope)
+    return partial(ablate_rl, config=config)
+
+
+def _prepare_data(size: Size, scope: Scope) -> Any:
+    with needs_extra("train"):
+        from veriloop.pipeline.ablation.data import DataAblation, ablate_data
+    if size.demonstrations is not None or size.whole:
+        raise InputError("--demonstrations and --whole belong to `ablate rl`; data takes --tasks and --held-out")
+    config = DataAblation(tasks=size.tasks or 600, held_out=size.held_out, scope=scope)
+    return partial(ablate_data, config=config)
 
 
 def _describe(result: dict[str, Any]) -> str:
-    arms = result["arms"]
-    rows = [(f"seed {row['seed']}", *(_spell(row[arm]) for arm in arms)) for row in result["table"]]
+    arms, base = result["arms"], result["base"]
+    rows = [(f"seed {row['seed']}", *(_spell(row[arm], base) for arm in arms)) for row in result["table"]]
     return align_table(("pass^1", *arms), rows)
 
 
-def _spell(cell: dict[str, Any]) -> str:
-    score = f"{cell['pass_hat']['1']:.3f}"
-    if "minus_sft" not in cell:
+def _spell(cell: dict[str, Any], base: str) -> str:
+    score, name = f"{cell['pass_hat']['1']:.3f}", f"minus_{base.replace('-', '_')}"
+    if cell.get(name) is None:
         return score
-    low, high = cell["minus_sft_interval_95"]
-    return f"{score} ({cell['minus_sft']:+.3f} [{low:+.3f}, {high:+.3f}])"
+    low, high = cell[f"{name}_interval_95"]
+    return f"{score} ({cell[name]:+.3f} [{low:+.3f}, {high:+.3f}])"

@@ -54,10 +54,10 @@ def sft_command(
         Dialogues to train on at most; 0 for all. Those held out stay the same.
     """
     with needs_extra("train"):
-        from veriloop.pipeline.training import SftConfig, train_sft_on_run
+        from veriloop.pipeline.training import Choice, SftConfig, train_sft_on_run
     chosen = schedule or Schedule()
     config = SftConfig(**asdict(chosen))
     with show_progress(f"fine-tuning the {seat}") as progress:
-        result = train_sft_on_run(run, seat, model, out, config, progress=progress, limit=limit)
+        result = train_sft_on_run(run, seat, model, out, config, progress=progress, choice=Choice(limit=limit))
     text = f"{result.steps} steps, {result.tokens} tokens in {result.seconds:.0f} s: {result.out}"
     return Result(result.model_dump(mode="json"), text)

@@ -73,7 +73,7 @@ class Evolution:
     """Who proposes changes: counting what the pilot made, chance as its control, or a model that reads the same. By
     default the model where there is one for the reflector, else native."""
     verify: Annotated[bool, Parameter(negative="--no-verify")] = True
-    """Prove tasks and judge demonstrations; `--no-verify` is for ablations."""
+    """Prove tasks and keep only dialogues that pass; `--no-verify` keeps all drafts and dialogues, for ablations."""
     evolve: Annotated[bool, Parameter(negative="--no-evolve")] = True
     """Rewrite plans from the pilot's failures; `--no-evolve` keeps them as written."""
     solver: str = ""
@@ -160,7 +160,7 @@ def build_config(n: int, draw: Draw, evolution: Evolution, only: Only) -> SynthC
 
 def _foretell(config: SynthConfig) -> str:
     """Say how many proposals the run will make at most, and whether that is enough to hope for a good one."""
-    if not (config.evolve and config.verify and config.rounds):
+    if not (config.evolve and config.rounds):
         return ""
     said = f"the plans will be changed {config.rounds} time{'s' if config.rounds > 1 else ''} at most"
     if config.rounds < PROPOSALS:

@@ -45,7 +45,7 @@ class AnchorSuite:
 
 
 def build_anchors(bench: Bench, items: Sequence[Item]) -> AnchorSuite:
-    """Build the suite from the first proved items.
+    """Build the suite from the first accepted items whose dialogue passed.
 
     Their demonstrations are good; idle agents and changes that rest on no word of the user are bad, and so are tasks
     whose checker expects nothing.
@@ -65,7 +65,9 @@ def build_anchors(bench: Bench, items: Sequence[Item]) -> AnchorSuite:
 
 
 def _pick(items: Sequence[Item]) -> list[tuple[Task, Trace]]:
-    found = [(item.task, item.traces[0]) for item in items if item.task and item.traces]
+    # Without verification an accepted item's dialogue may have failed.
+    passed = [item for item in items if item.judgements and not item.judgements[0].blame]
+    found = [(item.task, item.traces[0]) for item in passed if item.task]
     refused = [(task, trace) for task, trace in found if task.tags.no_write]
     return [(task, trace) for task, trace in found if not task.tags.no_write][:CHANGES] + refused[:REFUSALS]
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Protocol, TypeVar
 
 from veriloop.core.errors import BudgetError
+from veriloop.engine.interruption import Interruption
 
 T = TypeVar("T")
 Launch = Callable[[], Coroutine[Any, Any, T] | None]
@@ -34,7 +35,7 @@ def run_in_order(launch: Launch[T], width: int, line: Line | None = None) -> Gen
     all: what was begun is cancelled. When the budget is spent or somebody interrupts, all work goes on until it asks
     the line for more, so that no answer in flight is lost; a second interruption does not wait for that.
     """
-    with asyncio.Runner() as runner:
+    with asyncio.Runner() as runner, Interruption(runner.get_loop()) as interruption:
         loop = runner.get_loop()
         begun: deque[asyncio.Task[T]] = deque()
         try:
@@ -42,10 +43,11 @@ def run_in_order(launch: Launch[T], width: int, line: Line | None = None) -> Gen
                 while len(begun) < width and (work := launch()) is not None:
                     begun.append(loop.create_task(work))
                 if not begun:
-                    return
-                result = loop.run_until_complete(begun[0])
+                    break
+                result = interruption.wait_for(begun[0])
                 begun.popleft()
                 yield result
+            interruption.check()
         except (BudgetError, KeyboardInterrupt):
             if line:
                 line.halt()

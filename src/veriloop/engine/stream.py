@@ -100,11 +100,12 @@ class Crew(Protocol):
 class Bench:
     """What a stream works with: the domain, the sandbox, and who plays which role.
 
-    agent: the player of its seat, or what makes one for each task. Planner and verifiers are only there as models: else
-    a script writes the plans, and proof and executed rules verify. verify: False leaves out proof and dialogues, for
-    the ablation without verification. trial: who tries proved tasks, so that those of the right difficulty are kept.
-    width: items begun before the first of them is used; what is made depends on it, so it is the same for every crew.
-    line: to the endpoints of models. crew: makes the items elsewhere, on a bench of their own that is like this one.
+    agent: the player of its seat, or what makes one for each task. Planner and verifiers are only there as models:
+    else a script writes the plans, and proof and executed rules verify. verify: False keeps every draft and every
+    dialogue, proved or not, passed or not, for the ablation without verification. trial: who tries proved tasks, so
+    that those of the right difficulty are kept. width: items begun before the first of them is used; what is made
+    depends on it, so it is the same for every crew. line: to the endpoints of models. crew: makes the items
+    elsewhere, on a bench of their own that is like this one.
     """
 
     domain: Domain
@@ -261,7 +262,7 @@ async def _try_draft(
     if is_taken(task.id):
         return _Problem("duplicate", (_DUPLICATE,))
     if not bench.verify:
-        return _Made(task)
+        return _Made(task, demonstrations=tuple(await _play(bench, pair, workflow, task)))
     proof = prove(bench.domain, task, bench.sandbox)
     log.tried += sum(score.tried for score in proof.classes.values())
     log.caught += sum(score.caught for score in proof.classes.values())

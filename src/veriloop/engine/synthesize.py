@@ -242,7 +242,7 @@ def _evolve(
         pairs, workflow = _write_plans(ledger, bench, config), Workflow()
         closest = find_closest(pairs)
         ledger.put_meta("closest_plans", closest and round(closest[0], 4))
-        if config.evolve and config.verify:
+        if config.evolve:
             if search is None:
                 raise InputError(f"--search {config.search} needs a model as reflector; name one with --model")
             reach = find_reach(bench.domain, config.scope)

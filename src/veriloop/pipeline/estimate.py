@@ -82,7 +82,7 @@ def estimate_run(
     check_scope(domain, config.scope)
     meter, pilots = Meter(), Meter()
     start = write_plans(domain, config.plans, config.scope, config.seed), Workflow()
-    evolves = config.evolve and config.verify
+    evolves = config.evolve
     if evolves:
         (pairs, workflow), piloted = _rehearse_pilots(domain, config, pilots, start)
     else:

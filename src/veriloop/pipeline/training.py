@@ -28,18 +28,35 @@ VALIDATION_TASKS = 48
 T = TypeVar("T")
 
 
-def train_sft_on_run(
-    run: Path, seat: Seat, model: str, out: Path, config: SftConfig, *, progress: Progress | None = None, limit: int = 0
-) -> TrainResult:
-    """Fine-tune a seat on a run's good dialogues; see `train_sft`.
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which dialogues of a run to train on.
 
-    limit: dialogues to train on at most, 0 for all. Those held out stay the same, so that losses can be compared.
+    limit: so many at most, 0 for all. Those held out stay the same, so that losses can be compared. good: only those
+    worth imitating.
     """
+
+    limit: int = 0
+    good: bool = True
+
+
+def train_sft_on_run(
+    run: Path,
+    seat: Seat,
+    model: str,
+    out: Path,
+    config: SftConfig,
+    *,
+    choice: Choice | None = None,
+    progress: Progress | None = None,
+) -> TrainResult:
+    """Fine-tune a seat on a run's dialogues, by default all the good ones; see `train_sft`."""
+    choice = choice or Choice()
     with open_run(run) as opened:
-        domain = load_domain(opened.domain)
-        found = [(found.item, Dialogue(found.task, found.trace)) for found in iter_dialogues(opened, good=True)]
+        domain, chosen = load_domain(opened.domain), iter_dialogues(opened, good=choice.good)
+        found = [(found.item, Dialogue(found.task, found.trace)) for found in chosen]
     train, held_out = split_items(found)
-    return train_sft(domain, seat, model, (train[: limit or None], held_out), out, config, progress)
+    return train_sft(domain, seat, model, (train[: choice.limit or None], held_out), out, config, progress)
 
 
 @dataclass(frozen=True, slots=True)

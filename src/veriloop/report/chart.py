@@ -99,9 +99,10 @@ def draw_bar(share: float, kind: str = "plain") -> Markup:
     ).format(kind, width)
 
 
-def draw_interval(value: float, low: float, high: float) -> Markup:
-    """Return a point with its interval on a scale from 0 to 1, quarters marked."""
-    x, a, b = (100 * min(1.0, max(0.0, number)) for number in (value, low, high))
+def draw_interval(value: float, low: float, high: float, scale: tuple[float, float] = (0.0, 1.0)) -> Markup:
+    """Return a point with its interval on a scale, quarters marked; what lies beyond the scale is drawn at its end."""
+    start, end = scale
+    x, a, b = (100 * min(1.0, max(0.0, (number - start) / (end - start))) for number in (value, low, high))
     marks = Markup("").join(
         Markup('<line class="grid" x1="{0}" x2="{0}" y1="0" y2="14"/>').format(mark) for mark in (0, 25, 50, 75, 100)
     )

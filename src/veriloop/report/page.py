@@ -84,6 +84,13 @@ def read_facts(run_path: Path) -> Facts:
 
 def render_page(facts: Facts, comparison: Comparison | None = None) -> str:
     """Return the page; whatever comes from the run is escaped."""
+    environment = make_environment()
+    environment.globals.update(trace_fitness=trace_fitness)
+    return environment.get_template("page.html.j2").render(facts=facts, comparison=comparison, style=read_style())
+
+
+def make_environment() -> jinja2.Environment:
+    """Return what renders this package's templates, with their charts and spellings."""
     folder = resources.files("veriloop.report")
     environment = jinja2.Environment(
         autoescape=True,
@@ -94,9 +101,12 @@ def render_page(facts: Facts, comparison: Comparison | None = None) -> str:
     )
     environment.filters.update(percent=spell_percent, number=spell_number)
     environment.globals.update(draw_bar=draw_bar, draw_interval=draw_interval, draw_lines=draw_lines)
-    environment.globals.update(trace_fitness=trace_fitness)
-    style = Markup(folder.joinpath("style.css").read_text(encoding="utf-8"))
-    return environment.get_template("page.html.j2").render(facts=facts, comparison=comparison, style=style)
+    return environment
+
+
+def read_style() -> Markup:
+    """Return the style sheet that every page carries in itself."""
+    return Markup(resources.files("veriloop.report").joinpath("style.css").read_text(encoding="utf-8"))
 
 
 def spell_percent(share: float | None) -> str:

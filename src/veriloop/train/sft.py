@@ -1,5 +1,6 @@
 """Supervised fine-tuning of one seat on TRL's SFTTrainer, stopped at the minimum of the held-out loss."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,9 +30,12 @@ class SftConfig(Frozen):
     steps: at most so many optimizer steps. eval_every: steps between held-out losses. patience: held-out losses in a
     row without a new minimum after which training stops; 0 trains all steps and keeps the last weights. length: longer
     dialogues are dropped and counted. pretrain: steps on every token before that, for a model made from scratch only.
+    own_tokens: where it is not 0, as many steps as come nearest to so many of the seat's own tokens, whatever `steps`
+    says; the last step of a pass over the rows may hold fewer of them.
     """
 
     steps: int = Field(default=2000, ge=1)
+    own_tokens: int = Field(default=0, ge=0)
     batch: int = Field(default=16, ge=1)
     learning_rate: float = 2e-3
     warmup: int = 20
@@ -63,6 +67,7 @@ def train_sft(
     loaded = prepare_model(model, domain, seat, train, config.seed)
     rows = make_rows(loaded, domain, seat, train, length=config.length)
     watched = make_rows(loaded, domain, seat, held_out, length=config.length)
+    config = config.model_copy(update={"steps": count_steps(rows, config)})
     read = _pretrain(loaded, rows, out, config) if str(model) in SIZES and config.pretrain else 0
     trainer = _make_trainer(loaded, rows, watched, out, config, progress)
     trainer.train(resume_from_checkpoint=find_checkpoint(out))
@@ -78,6 +83,14 @@ def train_sft(
     )
     write_result(out, result.model_dump(mode="json"))
     return result
+
+
+def count_steps(rows: Rows, config: SftConfig) -> int:
+    """Return the optimizer steps to train, as told or as many as make the number of own tokens."""
+    if not config.own_tokens or not rows.own_tokens:
+        return config.steps
+    per_step = rows.own_tokens / math.ceil(len(rows.rows) / config.batch)
+    return max(1, round(config.own_tokens / per_step))
 
 
 def _pretrain(loaded: LoadedModel, rows: Rows, out: Path, config: SftConfig) -> int:

@@ -1,28 +1,32 @@
-"""One seed of `ablate rl`: its folder, the steps done in it and what each of them needs."""
+"""`ablate rl`: does GRPO on the checkers' verdicts improve the agent beyond what more fine-tuning does?
 
-import math
+For every seed: tasks, a trained user, an agent fine-tuned to its held-out minimum, then three ways on from there with
+the same number of training tokens: GRPO, more of the same fine-tuning, fine-tuning on the agent's own successes. All
+four are measured on tasks over databases never seen in training, with the same user, seeds and trials.
+"""
+
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
 from veriloop.check.sandbox import judge
 from veriloop.core.base import Frozen, derive_seed
-from veriloop.core.errors import InputError
 from veriloop.core.extra import needs_extra
-from veriloop.core.trace import Trace
 from veriloop.domains.registry import load_domain
-from veriloop.engine.plan import Scope
+from veriloop.engine.plan import Scope, check_scope
 from veriloop.engine.synthesize import SynthConfig
 from veriloop.evaluate.own import EvalConfig, evaluate_tasks
-from veriloop.pipeline.synthesis import run_synthesis
-from veriloop.pipeline.training import split_items, train_rl_on_run, train_sft_on_run
+from veriloop.pipeline.ablation.lab import Lab, Work
+from veriloop.pipeline.ablation.queue import Progress, claim_folder, do_steps
+from veriloop.pipeline.ablation.table import compare_arms
+from veriloop.pipeline.training import Choice, split_items, train_rl_on_run, train_sft_on_run
+from veriloop.pipeline.worker import open_pool
 from veriloop.rollout.driver import play_batch
 from veriloop.rollout.episode import Episode, Limits
 from veriloop.store.artefact import read_tasks
-from veriloop.store.file import read_json, write_json
+from veriloop.store.file import write_json
 from veriloop.store.result import iter_tasks
 from veriloop.store.run import open_run
 
@@ -33,24 +37,11 @@ with needs_extra("train"):
     from veriloop.train.metrics import TrainResult
     from veriloop.train.sft import SftConfig, train_sft
 
-ARMS = ("sft", "rl", "sft-continued", "own-successes")
-NEEDS: dict[str, tuple[str, ...]] = {
-    "train-tasks": (),
-    "test-tasks": (),
-    "sft": ("train-tasks",),
-    "user": ("train-tasks",),
-    "rl": ("sft", "user"),
-    "sft-continued": ("rl",),
-    "own-successes": ("rl",),
-    **{f"eval-{arm}": (arm, "user", "test-tasks") for arm in ARMS},
-}
-"""The steps, those that others wait for longest first, and the steps that each builds on.
-
-Tasks come before all training: a scope that offers too few of them is found out in the first minutes.
-"""
+BASE = "sft"
+ARMS = (BASE, "rl", "sft-continued", "own-successes")
 
 
-class AblationConfig(Frozen):
+class RlAblation(Frozen):
     """What every seed does.
 
     scope: the write tools and tiers that all tasks keep to; the fewer, the less there is to learn in the same time.
@@ -72,24 +63,51 @@ class AblationConfig(Frozen):
     rl: RlConfig = RlConfig(steps=70, groups=12, cap=12, learning_rate=8e-4, kl=0.3, validate_every=0)
 
 
-class Lab:
-    """Does one seed's steps; the result of each is a JSON file in `out/steps`."""
+def ablate_rl(
+    domain: str, seeds: int, out: Path, *, config: RlAblation, workers: int = 2, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Do the steps of all seeds, `workers` at a time, and return the table.
 
-    def __init__(self, domain: str, seed: int, out: Path, config: AblationConfig) -> None:
-        self.name, self.seed, self.out, self.config = domain, seed, out, config
-        self.models = out / "models"
+    Every finished step is a file in `out`; a run that was stopped does not repeat it.
+    """
+    check_scope(load_domain(domain), config.scope)
+    claim_folder(out, "rl", domain, config)
+    labs = {seed: RlLab(domain, seed, out / f"seed-{seed}", config) for seed in range(seeds)}
+    with open_pool(workers) as pool:
+        do_steps(labs, pool, workers, progress)
+    rows = [{"seed": seed, **lab.compare()} for seed, lab in labs.items()]
+    result = {
+        "what": "rl", "table": rows, "arms": list(ARMS), "base": BASE, "domain": domain,
+        "config": config.model_dump(mode="json"),
+    }  # fmt: skip
+    write_json(out / "table.json", result)
+    return result
 
-    def has_done(self, step: str) -> bool:
-        """Return whether a step's result is there."""
-        return self._file(step).exists()
 
-    def read(self, step: str) -> dict[str, Any]:
-        """Return the result of a step that was done."""
-        return read_json(self._file(step))
+class RlLab(Lab):
+    """One seed of `ablate rl`.
 
-    def do(self, step: str) -> None:
-        """Do a step whose needs are done, and store its result."""
-        work: dict[str, Callable[[], dict[str, Any]]] = {
+    Tasks come before all training: a scope that offers too few of them is found out in the first minutes.
+    """
+
+    needs: ClassVar = {
+        "train-tasks": (),
+        "test-tasks": (),
+        "sft": ("train-tasks",),
+        "user": ("train-tasks",),
+        "rl": ("sft", "user"),
+        "sft-continued": ("rl",),
+        "own-successes": ("rl",),
+        **{f"eval-{arm}": (arm, "user", "test-tasks") for arm in ARMS},
+    }
+
+    def __init__(self, domain: str, seed: int, out: Path, config: RlAblation) -> None:
+        super().__init__(domain, seed, out)
+        self.config = config
+
+    def work(self) -> dict[str, Work]:
+        """Return what does each step."""
+        return {
             "train-tasks": lambda: self._synthesise("train", self.config.tasks),
             "test-tasks": lambda: self._synthesise("test", self.config.held_out),
             "user": self._tune_user,
@@ -99,19 +117,18 @@ class Lab:
             "own-successes": self._imitate_self,
             **{f"eval-{arm}": lambda arm=arm: self._evaluate(arm) for arm in ARMS},
         }
-        write_json(self._file(step), work[step]())
 
-    def _file(self, step: str) -> Path:
-        return self.out / "steps" / f"{step}.json"
+    def compare(self) -> dict[str, Any]:
+        """Return this seed's row of the table, once all is done."""
+        results = {step: self.read(step) for step in self.needs}
+        row = compare_arms({arm: results[f"eval-{arm}"] for arm in ARMS}, BASE, seed=self.seed)
+        row["sft_stopped_at_minimum"] = results["sft"]["metrics"]["stopped_at_minimum"]
+        row["seconds"] = {name: found["seconds"] for name, found in results.items() if "seconds" in found}
+        return row
 
     def _synthesise(self, split: str, count: int) -> dict[str, Any]:
         config = SynthConfig(n=count, seed=derive_seed(self.seed, split) % 2**31, split=split, scope=self.config.scope)
-        out = self.out / split
-        made = run_synthesis(self.name, out, config, resume=(out / "run.toml").exists())
-        if made.proved < count:
-            ways = "fewer --tasks and --held-out, or more room in --only-tools and --only-tiers"
-            raise InputError(f"only {made.proved} of {count} {split} tasks could be proved; take {ways}")
-        return _dump(made)
+        return self.synthesise(split, config)
 
     def _tune_user(self) -> dict[str, Any]:
         config = self.config.user.model_copy(update={"seed": self.seed})
@@ -127,13 +144,11 @@ class Lab:
         return _dump(train_rl_on_run(self.out / "train", agent, user, self.models / "rl", config))
 
     def _continue_sft(self) -> dict[str, Any]:
-        trained = self.read("sft")["metrics"]
-        config = self.control_config(trained["rows"], trained["own_tokens"])
-        return self._tune_on_demonstrations(str(self.models / "sft"), "sft-continued", config)
+        return self._tune_on_demonstrations(str(self.models / "sft"), "sft-continued", self.config_of_controls())
 
     def _tune_on_demonstrations(self, model: str, arm: str, config: SftConfig) -> dict[str, Any]:
-        run, limit = self.out / "train", self.config.demonstrations
-        return _dump(train_sft_on_run(run, "agent", model, self.models / arm, config, limit=limit))
+        run, choice = self.out / "train", Choice(limit=self.config.demonstrations)
+        return _dump(train_sft_on_run(run, "agent", model, self.models / arm, config, choice=choice))
 
     def _imitate_self(self) -> dict[str, Any]:
         dialogues = self._own_successes()
@@ -144,19 +159,14 @@ class Lab:
             result = TrainResult(out=str(out), steps=0, tokens=0, seconds=0.0, metrics={"rows": 0})
             write_result(out, result.model_dump(mode="json"))
             return _dump(result)
-        config = self.control_config(len(dialogues), sum(count_own_tokens(found.trace) for found in dialogues))
+        config = self.config_of_controls()
         return _dump(train_sft(domain, "agent", self.models / "sft", (dialogues, []), out, config))
 
-    def control_config(self, rows: int, own_tokens: int) -> SftConfig:
-        """Return fine-tuning for as many steps as make GRPO's number of trained tokens, without early stopping.
-
-        rows, own_tokens: of what is trained on. GRPO counts the agent's own tokens, so the same are counted here: those
-        with a label, not all that are read. The last step of a pass over the rows may hold fewer of them.
-        """
-        per_step = own_tokens / math.ceil(rows / self.config.sft.batch)
+    def config_of_controls(self) -> SftConfig:
+        """Return fine-tuning on as many of the agent's own tokens as GRPO trained on, without early stopping."""
         return self.config.sft.model_copy(
             update={
-                "steps": max(1, round(self.read("rl")["tokens"] / per_step)),
+                "own_tokens": max(1, self.read("rl")["tokens"]),
                 "patience": 0,
                 "learning_rate": self.config.sft.learning_rate / 10,
                 "warmup": 5,
@@ -187,11 +197,6 @@ class Lab:
 
     def _limits(self) -> Limits:
         return Limits(turns=self.config.rl.turns)
-
-
-def count_own_tokens(trace: Trace) -> int:
-    """Return how many tokens of a dialogue the agent's model drew."""
-    return sum(len(turn.sampled.token_ids) for turn in trace.turns if turn.seat == "agent" and turn.sampled)
 
 
 def _dump(result: Any) -> dict[str, Any]:
