@@ -84,6 +84,8 @@ def test_scope_that_is_not_there(
         (["--search", "llm"], "--model"),
         (["--model", "m"], "--model goes with"),
         (["--roles", "llm"], "--model goes with"),
+        (["--search", "native", "--model", "m"], "--model goes with"),
+        (["--search", "gepa", "--model", "m", "--base-url", "localhost:8000"], "no address"),
         (["--roles", "nowhere.toml"], "'nowhere.toml' cannot be read"),
         (["--search", "llm", "--model", "m", "--key-env", "NO_KEY_OF_THIS_NAME"], "NO_KEY_OF_THIS_NAME"),
         (["--search", "llm", "--model", "m", "--base-url", "localhost:8000"], "no address"),

@@ -205,11 +205,13 @@ def test_a_run_says_beforehand_how_often_it_may_change_its_plans(
     said = list[str]()
     monkeypatch.setattr("veriloop.cli.synth.write_note", said.append)
     monkeypatch.setattr("veriloop.cli.synth.run_synthesis", lambda *_a, **_k: (_ for _ in ()).throw(InputError("no")))
-    for flags in (["--rounds", "1"], ["--rounds", "4"], ["--rounds", "0"], ["--no-evolve"]):
+    asked = (["--rounds", "1"], ["--rounds", "4"], ["--search", "gepa"], ["--rounds", "0"], ["--no-evolve"])
+    for flags in asked:
         assert run(["synth", "parcel", "-n", "2", "--out", str(tmp_path / "run"), *flags]) == 2
-    assert len(said) == 2
+    assert len(said) == 3
     assert said[0].startswith("the plans will be changed 1 time at most; of fewer than 3") and "--rounds 3" in said[0]
     assert said[1] == "the plans will be changed 4 times at most"
+    assert said[2] == "the plans will be changed 1 time at most, each time by the best of 3 proposals"
     write_note("nobody watches")
     assert "nobody" not in capsys.readouterr().err
 

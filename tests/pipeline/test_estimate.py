@@ -34,6 +34,7 @@ def near(found: float, told: float) -> bool:
     [
         {"plans": 4},
         {"n": 8, "evolve": True, "rounds": 1, "pilot": 8, "search": "llm"},
+        {"n": 8, "evolve": True, "rounds": 1, "pilot": 8, "search": "gepa"},
         {"n": 8, "trials": 2, "band": (0.0, 1.0)},
     ],
 )

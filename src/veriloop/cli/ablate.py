@@ -23,7 +23,7 @@ class Size:
     """How much each seed gets."""
 
     tasks: Annotated[int | None, Parameter(validator=Number(gte=20))] = None
-    """Tasks to practise on, 1,200 by default; with data, tasks of each arm, 600 by default."""
+    """Tasks to practise on, 1,200 by default; with data, tasks of each arm, 500 by default."""
     demonstrations: Annotated[int | None, Parameter(validator=Number(gte=0))] = None
     """rl: dialogues of those tasks that the agent is fine-tuned on before, 80 by default; 0 for all."""
     held_out: Annotated[int, Parameter(validator=Number(gte=10))] = 240
@@ -83,7 +83,7 @@ def _prepare_data(size: Size, scope: Scope) -> Any:
         from veriloop.pipeline.ablation.data import DataAblation, ablate_data
     if size.demonstrations is not None or size.whole:
         raise InputError("--demonstrations and --whole belong to `ablate rl`; data takes --tasks and --held-out")
-    config = DataAblation(tasks=size.tasks or 600, held_out=size.held_out, scope=scope)
+    config = DataAblation(tasks=size.tasks or 500, held_out=size.held_out, scope=scope)
     return partial(ablate_data, config=config)
 
 

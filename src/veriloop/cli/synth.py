@@ -11,6 +11,7 @@ from veriloop.cli.output import Result, show_progress, write_note
 from veriloop.cli.scope import Only
 from veriloop.core.errors import InputError
 from veriloop.engine.difficulty import BAND, DIALOGUES
+from veriloop.engine.gepa import PROPOSALS as TRIES
 from veriloop.engine.role.model import ROLES, RoleModel, RoleModels
 from veriloop.engine.role.table import read_roles
 from veriloop.engine.synthesize import SynthConfig, SynthResult
@@ -45,9 +46,12 @@ class Models:
     def read(self, search: str | None) -> RoleModels:
         """Return the roles that models play; raises InputError for options that do not go together."""
         table = self.roles not in ("scripted", "llm")
-        wants_model = self.roles == "llm" or (search == "llm" and not table)
-        if wants_model != bool(self.model):
-            raise InputError("--model goes with --roles llm or --search llm, and these with --model")
+        needs_model = self.roles == "llm" or (search == "llm" and not table)
+        takes_model = needs_model or (search == "gepa" and not table)
+        if (needs_model and not self.model) or (self.model and not takes_model):
+            raise InputError(
+                "--model goes with --roles llm, --search llm or --search gepa, and the first two with --model"
+            )
         if table:
             return read_roles(Path(self.roles))
         if not self.model:
@@ -69,9 +73,9 @@ class Evolution:
     """Reflection rounds before the scale-up."""
     pilot: Annotated[int | None, Parameter(validator=Number(gte=2))] = None
     """Items of each pilot, by default eight a plan, at least 48. More of them tell a smaller rise from noise."""
-    search: Literal["native", "random", "llm"] | None = None
-    """Who proposes changes: counting what the pilot made, chance as its control, or a model that reads the same. By
-    default the model where there is one for the reflector, else native."""
+    search: Literal["native", "random", "gepa", "llm"] | None = None
+    """Who proposes changes: counting what the pilot made, chance as its control, GEPA, or a model that reads the same.
+    By default the model where there is one for the reflector, else native."""
     verify: Annotated[bool, Parameter(negative="--no-verify")] = True
     """Prove tasks and keep only dialogues that pass; `--no-verify` keeps all drafts and dialogues, for ablations."""
     evolve: Annotated[bool, Parameter(negative="--no-evolve")] = True
@@ -163,6 +167,8 @@ def _foretell(config: SynthConfig) -> str:
     if not (config.evolve and config.rounds):
         return ""
     said = f"the plans will be changed {config.rounds} time{'s' if config.rounds > 1 else ''} at most"
+    if config.search == "gepa":
+        return f"{said}, each time by the best of {TRIES} proposals"
     if config.rounds < PROPOSALS:
         said += f"; of fewer than {PROPOSALS} proposals often none passes the gate (--rounds {PROPOSALS})"
     return said

@@ -1,6 +1,7 @@
 """What evolves and on what evidence: the currency between pilot, search and gate."""
 
 import random
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,12 +25,17 @@ class Candidate(Frozen):
     reasons: tuple[str, ...]
 
 
+TryOut = Callable[[Candidate, Sequence[int]], Iterable[Item]]
+"""Makes orders of a pilot, by their numbers, with a candidate's plans."""
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What a search may look at when it proposes: the plans in force and what their pilot made of them.
 
     rollbacks: proposals in a row that were rolled back since the last accepted one. history: a line for each earlier
-    round with what became of it. advisable: roles that read advice. rng: the proposal's own randomness.
+    round with what became of it. advisable: roles that read advice. rng: the proposal's own randomness. try_out: what
+    other plans make of orders of the same pilot, for a search that tries before it proposes.
     """
 
     reach: Reach
@@ -40,6 +46,11 @@ class Evidence:
     history: tuple[str, ...] = ()
     advisable: tuple[str, ...] = ()
     rng: random.Random = field(default_factory=lambda: random.Random(0))
+    try_out: TryOut | None = None
+
+
+Search = Callable[[Evidence], Candidate]
+"""Proposes a plan set; raises ProposalError when it comes to none."""
 
 
 def scale(pair: PlanPair, factors: dict[str, Weights], user_steps: float = 1.0) -> PlanPair:

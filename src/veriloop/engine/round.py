@@ -8,12 +8,11 @@ from typing import Any
 
 from veriloop.core.base import Frozen, derive_seed
 from veriloop.engine.anchor import build_anchors
-from veriloop.engine.evolution import Candidate, Evidence, ProposalError, diff_plans
+from veriloop.engine.evolution import Candidate, Evidence, ProposalError, Search, TryOut, diff_plans
 from veriloop.engine.fitness import Fitness, Rise, measure_fitness, measure_rise
 from veriloop.engine.flow import Seen, run_in_order
 from veriloop.engine.gate import decide, find_objections
 from veriloop.engine.plan import PlanPair, Reach, Workflow
-from veriloop.engine.search import Search
 from veriloop.engine.setting import Order
 from veriloop.engine.stream import Bench, Item, drop_duplicate
 from veriloop.store.ledger import Ledger
@@ -93,7 +92,10 @@ def run_rounds(
     for number in range(1, count + 1):
         rng = random.Random(derive_seed("search", pilot.seed, number))
         history = tuple(_tell(found) for found in rounds[1:])
-        evidence = Evidence(reach, now.pairs, now.workflow, now.items, now.rollbacks, history, bench.advisable, rng)
+        evidence = Evidence(
+            reach, now.pairs, now.workflow, now.items, now.rollbacks, history, bench.advisable, rng,
+            _let_try(ledger, bench, pilot, number),
+        )  # fmt: skip
         try:
             candidate = _propose(ledger, search, evidence, number)
         except ProposalError as error:
@@ -120,6 +122,14 @@ def run_rounds(
     return now.pairs, now.workflow, rounds
 
 
+def _let_try(ledger: Ledger, bench: Bench, pilot: Pilot, number: int) -> TryOut:
+    def try_out(candidate: Candidate, orders: Sequence[int]) -> Iterator[Item]:
+        stage = f"trial:{number}:{derive_seed(candidate.model_dump_json()):x}"
+        return run_pilot(ledger, bench, pilot, candidate.pairs, candidate.workflow, stage, orders)
+
+    return try_out
+
+
 def _propose(ledger: Ledger, search: Search, evidence: Evidence, number: int) -> Candidate:
     """Return the round's proposal as it was stored, or ask for one and store it: no answer is paid for twice."""
     stage = f"proposal:{number}"
@@ -142,11 +152,20 @@ def _tell(record: Round) -> str:
 
 
 def run_pilot(
-    ledger: Ledger, bench: Bench, pilot: Pilot, pairs: Sequence[PlanPair], workflow: Workflow, stage: str
+    ledger: Ledger,
+    bench: Bench,
+    pilot: Pilot,
+    pairs: Sequence[PlanPair],
+    workflow: Workflow,
+    stage: str,
+    orders: Sequence[int] = (),
 ) -> Iterator[Item]:
-    """Yield the items of a pilot, the same orders for every plan set; items already stored are read, not made."""
-    size = max(pilot.size, 2 * len(pairs))
-    numbers, seen = iter(range(size)), Seen()
+    """Yield the items of a pilot, the same orders for every plan set; items already stored are read, not made.
+
+    orders: those to make, all of them by default.
+    """
+    orders = orders or range(max(pilot.size, 2 * len(pairs)))
+    numbers, seen = iter(orders), Seen()
 
     async def recall(payload: dict[str, Any]) -> Item:
         return Item.model_validate(payload)
@@ -169,7 +188,7 @@ def run_pilot(
             if item.task:
                 seen.add(item.task.id)
             if pilot.progress:
-                pilot.progress(item.item + 1, size, stage)
+                pilot.progress(item.item + 1 - orders[0], len(orders), stage)
             yield item
 
 

@@ -1,9 +1,9 @@
-"""The ways to propose a plan set: reflection on what a pilot made, or chance as its control."""
+"""The ways to propose a plan set: reflection on what a pilot made, alone or under GEPA, or chance as its control."""
 
 import math
-from collections.abc import Callable
 
-from veriloop.engine.evolution import Candidate, Evidence, scale
+from veriloop.engine.evolution import Candidate, Evidence, Search, scale
+from veriloop.engine.gepa import GepaSearch
 from veriloop.engine.plan import FACETS, Weights
 from veriloop.engine.reflection import reflect
 
@@ -18,8 +18,7 @@ def mutate(evidence: Evidence) -> Candidate:
     return Candidate(pairs=pairs, workflow=evidence.workflow, reasons=("every weight changes by chance",))
 
 
-Search = Callable[[Evidence], Candidate]
-SEARCHES: dict[str, Search] = {"native": reflect, "random": mutate}
+SEARCHES: dict[str, Search] = {"native": reflect, "random": mutate, "gepa": GepaSearch(reflect)}
 
 
 def _draw_factors(names: Weights, evidence: Evidence) -> Weights:

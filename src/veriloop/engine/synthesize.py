@@ -12,12 +12,13 @@ from pydantic import Field
 from veriloop.core.base import Frozen, derive_seed
 from veriloop.core.errors import InputError
 from veriloop.engine.difficulty import BAND, DIALOGUES, Difficulty
+from veriloop.engine.evolution import Search
 from veriloop.engine.flow import Seen, run_in_order
 from veriloop.engine.plan import PlanPair, Scope, Workflow, find_reach
 from veriloop.engine.planner import find_closest, write_plans
 from veriloop.engine.role.model import RoleModels
 from veriloop.engine.round import Pilot, Progress, Round, run_rounds
-from veriloop.engine.search import SEARCHES, Search
+from veriloop.engine.search import SEARCHES
 from veriloop.engine.setting import Order
 from veriloop.engine.stream import Bench, Item, Taken, drop_duplicate
 from veriloop.engine.watch import Event, Made, Watch, find_promised
@@ -42,7 +43,7 @@ class SynthConfig(Frozen):
     plans: int = Field(default=2, ge=1)
     rounds: int = Field(default=1, ge=0)
     pilot: int = Field(default=48, ge=2)
-    search: Literal["native", "random", "llm"] = "native"
+    search: Literal["native", "random", "gepa", "llm"] = "native"
     roles: RoleModels = {}
     solver: str = ""
     band: tuple[float, float] = BAND

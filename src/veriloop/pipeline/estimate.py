@@ -14,6 +14,7 @@ from veriloop.core.message import Usage
 from veriloop.domains.domain import Domain
 from veriloop.domains.registry import load_domain
 from veriloop.engine.evolution import Evidence
+from veriloop.engine.gepa import PROPOSALS
 from veriloop.engine.plan import PlanPair, Workflow, check_scope, find_reach
 from veriloop.engine.planner import list_focus, write_plans
 from veriloop.engine.reflection import reflect
@@ -96,8 +97,9 @@ def estimate_run(
     for role, use in meter.uses.items():
         meter.uses[role] = _scale(use, wanted / len(made))
     uses = _add_trials(_add(meter.uses, pilots.uses), config)
-    if evolves and config.search == "llm":
-        uses["reflector"] = _scale(_rehearse_reflector(domain, config, troupe, pairs, made), config.rounds)
+    if evolves and "reflector" in config.roles and config.search in ("llm", "gepa"):
+        proposals = config.rounds * (PROPOSALS if config.search == "gepa" else 1)
+        uses["reflector"] = _scale(_rehearse_reflector(domain, config, troupe, pairs, made), proposals)
     if "planner" in config.roles:
         uses["planner"] = _rehearse_planner(domain, config, troupe, start[0])
     return _add_up(config, uses, wanted + piloted, piloted, chars_per_token)
@@ -136,12 +138,12 @@ def _rehearse_pilots(
     pilot = Pilot(derive_seed("pilot", config.seed) % 2**31, size, config.databases)
     bench, _ = _set_up(domain, config, meter)
     with TemporaryDirectory() as folder, Ledger(Path(folder) / "ledger.sqlite") as ledger:
-        pairs, workflow, rounds = run_rounds(ledger, bench, reach, pilot, SEARCHES["native"], config.rounds, start)
+        search = SEARCHES["gepa" if config.search == "gepa" else "native"]
+        pairs, workflow, _ = run_rounds(ledger, bench, reach, pilot, search, config.rounds, start)
+        made = sum(1 for stage in ("pilot:", "held:", "trial:") for _ in ledger.entries(stage))
     for role, use in meter.uses.items():
         meter.uses[role] = _scale(use, whole / size)
-    # Each round has a pilot, and a held-out one when its plans are those in force from then on; round 0 always.
-    pilots = len([found for found in rounds if found.changes]) + 1 + sum(found.accepted for found in rounds)
-    return (pairs, workflow), pilots * whole
+    return (pairs, workflow), round(made * whole / size)
 
 
 def _rehearse(

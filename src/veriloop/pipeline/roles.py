@@ -7,13 +7,16 @@ from veriloop.check.sandbox import shared_sandbox
 from veriloop.core.errors import InputError
 from veriloop.domains.domain import Domain
 from veriloop.engine.difficulty import Trial
+from veriloop.engine.evolution import Search
+from veriloop.engine.gepa import GepaSearch
+from veriloop.engine.reflection import reflect
 from veriloop.engine.role.cast import AnyPlayer, Demonstrator
 from veriloop.engine.role.model import SOLVER, Role, RoleModel, RoleModels
 from veriloop.engine.role.planner import ModelPlanner
 from veriloop.engine.role.reflector import ModelReflector
 from veriloop.engine.role.synthesiser import ModelSynthesiser
 from veriloop.engine.role.verifier import ModelVerifier
-from veriloop.engine.search import SEARCHES, Search
+from veriloop.engine.search import SEARCHES
 from veriloop.engine.stream import AHEAD, Bench
 from veriloop.engine.synthesis import ScriptedSynthesiser
 from veriloop.llm.cache import Cache
@@ -93,11 +96,15 @@ class Troupe:
         )
 
     def search(self, name: str) -> Search | None:
-        """Return who proposes changes under a name: the reflector's model for "llm", else a script."""
-        if name != "llm":
+        """Return who proposes changes under a name: the reflector's model for "llm", else a script.
+
+        GEPA has its proposals made by the model, where there is one.
+        """
+        if name not in ("llm", "gepa"):
             return SEARCHES.get(name)
         found = self._find("reflector")
-        return ModelReflector(found[0], self._domain, prompts=found[2]) if found else None
+        reflector = ModelReflector(found[0], self._domain, prompts=found[2]) if found else None
+        return GepaSearch(reflector or reflect) if name == "gepa" else reflector
 
     def _find_planner(self) -> ModelPlanner | None:
         found = self._find("planner")

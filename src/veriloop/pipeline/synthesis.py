@@ -12,6 +12,7 @@ from veriloop.core.errors import InputError
 from veriloop.domains.domain import Domain
 from veriloop.domains.registry import full_name, load_domain
 from veriloop.engine.difficulty import Trial
+from veriloop.engine.gepa import import_gepa
 from veriloop.engine.plan import check_scope
 from veriloop.engine.role.cast import AnyPlayer
 from veriloop.engine.role.model import SOLVER, RoleModels
@@ -58,6 +59,8 @@ def run_synthesis(
     check_scope(domain, config.scope)
     if config.search == "llm" and "reflector" not in config.roles:
         raise InputError("--search llm needs a model as reflector; name one with --model or in the table of roles")
+    if config.search == "gepa":
+        import_gepa()
     check_roles(config.roles, max_usd)
     check_staff(staff, config.roles)
     solver = find_solver(domain, config)

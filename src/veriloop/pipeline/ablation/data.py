@@ -58,7 +58,7 @@ class DataAblation(Frozen):
     trials: int = 4
     turns: int = 40
     model: str = "nano"
-    sft: SftConfig = SftConfig(own_tokens=500_000, patience=0, pretrain=100, batch=12, learning_rate=3e-3)
+    sft: SftConfig = SftConfig(own_tokens=400_000, patience=0, pretrain=100, batch=12, learning_rate=3e-3)
 
     def of_arm(self, arm: str, seed: int) -> SynthConfig:
         """Return how an arm makes its tasks; arms of one seed draw the same orders."""
