@@ -83,6 +83,15 @@ def test_page_holds_every_part_of_a_run(run: Path, tasks: list[Task]) -> None:
     assert sum(href.startswith("checkers/") for href in page.attributes("href")) >= 3
 
 
+def test_page_says_how_hard_the_tasks_were(run: Path) -> None:
+    assert "dialogues passed" not in Page(write_report(run).read_text()).text
+    with open_run(run) as opened:
+        for item, passed in enumerate((1, 3, 3, 2)):
+            opened.ledger.put(item, "difficulty", {"solver": "folder/<b>rl", "passed": passed, "tried": 4})
+    page = Page(write_report(run).read_text())
+    assert "Tasks by how many of folder/<b>rl's dialogues passed 1 of 4 1 2 of 4 1 3 of 4 2" in page.text
+
+
 def test_equal_runs_give_equal_pages(run: Path) -> None:
     first = write_report(run).read_bytes()
     assert write_report(run).read_bytes() == first

@@ -35,7 +35,10 @@ class ProofFacts:
 
 @dataclass(slots=True)
 class Coverage:
-    """Counts over the proved tasks. tools and clauses list what the domain has, also where no task exercises it."""
+    """Counts over the proved tasks. tools and clauses list what the domain has, also where no task exercises it.
+
+    solver, solved: who tried the tasks, and "passed of tried" dialogues -> tasks; empty where nobody did.
+    """
 
     tasks: int = 0
     no_write: int = 0
@@ -45,6 +48,8 @@ class Coverage:
     tools: dict[str, int] = field(default_factory=dict)
     clauses: list[ClauseRow] = field(default_factory=list)
     domain_known: bool = True
+    solver: str = ""
+    solved: dict[str, int] = field(default_factory=dict)
 
 
 def read_coverage(run: Run) -> Coverage:
@@ -68,7 +73,14 @@ def read_coverage(run: Run) -> Coverage:
     texts = {clause.id: clause.text for clause in domain.clauses} if domain else {}
     names = dict.fromkeys([*texts, *sorted(met | refused)])
     coverage.clauses = [ClauseRow(name, texts.get(name, ""), met[name], refused[name]) for name in names]
+    coverage.solver, coverage.solved = _read_difficulty(run)
     return coverage
+
+
+def _read_difficulty(run: Run) -> tuple[str, dict[str, int]]:
+    found = [entry.payload for entry in run.ledger.entries("difficulty", "done")]
+    counts = Counter((tried["tried"], tried["passed"]) for tried in found)
+    return (found[0]["solver"] if found else ""), {f"{p} of {n}": count for (n, p), count in sorted(counts.items())}
 
 
 def read_proofs(run: Run) -> ProofFacts:
