@@ -35,6 +35,14 @@ from veriloop.store.result import iter_dialogues
 from veriloop.store.run import open_run
 
 DATABASES = 6
+LISTENING = """
+import signal
+from veriloop.cli.main import main
+
+# Tests that are run in the background ignore Ctrl-C, and a child inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+main()
+"""
 FAULTS = (
     faulty.status(429), faulty.status(500), faulty.status(503, {"retry-after": "0"}), faulty.cut_json(),
     faulty.cut_body(), faulty.hang_up(), faulty.empty_choices(), faulty.html_page(),
@@ -296,7 +304,7 @@ class TestInterruption:
         table = tmp_path / "roles.toml"
         table.write_text(f'[default]\nmodel = "m"\nbase_url = "{server.base_url}"\nwidth = 6\n')
         command = [
-            sys.executable, "-m", "veriloop.cli.main", "synth", "parcel", "-n", "4", "--seed", "3", "--no-evolve",
+            sys.executable, "-c", LISTENING, "synth", "parcel", "-n", "4", "--seed", "3", "--no-evolve",
             "--rounds", "0", "--roles", str(table), "--out", str(tmp_path / "run"), "--json", "--resume",
         ]  # fmt: skip
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
