@@ -27,6 +27,14 @@ def test_id_is_that_of_the_content():
     assert task.id not in {other.id for other in others}
 
 
+def test_a_copy_has_an_id_of_its_own():
+    task = make_task(told=("3 days",))
+    known = task.id
+    changed = task.model_copy(update={"told": ("4 days",)})
+    assert changed.id == make_task(told=("4 days",)).id != known
+    assert (task.id, task.model_copy().id) == (known, known)
+
+
 @given(st.text(), st.lists(st.text(), max_size=3), st.none() | st.integers() | st.text() | st.lists(st.integers()))
 def test_task_survives_json(persona: str, told: list[str], value: object):
     fact = Fact(label="l", text="t", value=value, kind="k")  # pyright: ignore[reportArgumentType]

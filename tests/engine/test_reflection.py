@@ -9,7 +9,7 @@ from veriloop.engine.evolution import CAP, FLOOR, Evidence, diff_plans, scale
 from veriloop.engine.fitness import list_facets
 from veriloop.engine.plan import FACETS, Workflow, find_reach
 from veriloop.engine.planner import write_plans
-from veriloop.engine.reflection import LARGEST, MOST_STEPS, reflect
+from veriloop.engine.reflection import LARGEST, MOST_ROLLOUTS, MOST_STEPS, reflect
 from veriloop.engine.search import SEARCHES, mutate
 from veriloop.engine.stream import Item, Rejection
 
@@ -87,6 +87,26 @@ class TestWorkflow:
         candidate = reflect(replace(evidence, items=items, workflow=Workflow(attempts=4)))
         assert candidate.workflow.attempts == 8
         assert any("attempts rise" in reason for reason in candidate.reasons)
+
+    @pytest.mark.parametrize(
+        ("spoilt", "fault", "rollouts", "after"),
+        [
+            (3, "agent", 1, 2),
+            (3, "user", 3, 4),
+            (3, "user", MOST_ROLLOUTS, MOST_ROLLOUTS),
+            (3, "task", 1, 1),
+            (1, "agent", 1, 1),
+        ],
+    )
+    def test_tasks_that_players_spoil_get_more_dialogues(self, evidence, spoilt, fault, rollouts, after):
+        """`spoilt` of 10 + `spoilt` drafts were lost since no dialogue passed; more than a tenth is too much."""
+        good = tuple(item.model_copy(update={"rejections": ()}) for item in evidence.items if item.task)[:10]
+        lost = tuple(Rejection(attempt=n, stage="rollout", reason="x", fault=fault) for n in range(spoilt))
+        last = good[-1].model_copy(update={"rejections": lost})
+        now = replace(evidence, items=(*good[:-1], last), workflow=Workflow(rollouts=rollouts))
+        candidate = reflect(now)
+        assert candidate.workflow.rollouts == after
+        assert any("dialogues a task rise" in reason for reason in candidate.reasons) is (after > rollouts)
 
     def test_a_users_step_that_is_missing_is_asked_for_up_to_a_bound(self, evidence):
         without = tuple(

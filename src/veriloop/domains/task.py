@@ -1,7 +1,8 @@
 """Tasks: what the user wants, what a right end state is, and where the task came from."""
 
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal, Self
 
 from pydantic import JsonValue
 
@@ -105,3 +106,9 @@ class Task(Frozen):
     def id(self) -> str:
         """Content hash: equal tasks have equal ids, whatever made them."""
         return content_hash(self.model_dump(mode="json", exclude={"version", "provenance"}))
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with the id of its own content, not that of what it was copied from."""
+        copied = super().model_copy(update=update, deep=deep)
+        vars(copied).pop("id", None)
+        return copied

@@ -34,8 +34,9 @@ class Evidence:
     """What a search may look at when it proposes: the plans in force and what their pilot made of them.
 
     rollbacks: proposals in a row that were rolled back since the last accepted one. history: a line for each earlier
-    round with what became of it. advisable: roles that read advice. rng: the proposal's own randomness. try_out: what
-    other plans make of orders of the same pilot, for a search that tries before it proposes.
+    round with what became of it. advisable: roles that read advice. judges: roles that read an evaluation plan's
+    guidelines. rng: the proposal's own randomness. try_out: what other plans make of orders of the same pilot, for a
+    search that tries before it proposes.
     """
 
     reach: Reach
@@ -45,6 +46,7 @@ class Evidence:
     rollbacks: int = 0
     history: tuple[str, ...] = ()
     advisable: tuple[str, ...] = ()
+    judges: tuple[str, ...] = ()
     rng: random.Random = field(default_factory=lambda: random.Random(0))
     try_out: TryOut | None = None
 

@@ -39,10 +39,12 @@ class RubricItem(Frozen):
 class EvaluationPlan(Frozen):
     """How tasks and dialogues of a stream are judged.
 
-    rubric: ids of `proof.blame` rules that a dialogue must meet.
+    rubric: ids of `proof.blame` rules that a dialogue must meet. guidelines: how verifiers that are models are to read
+    tasks and dialogues, in words.
     """
 
     rubric: tuple[RubricItem, ...]
+    guidelines: str = ""
 
 
 class Workflow(Frozen):

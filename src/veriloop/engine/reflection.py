@@ -11,6 +11,7 @@ from veriloop.engine.fitness import list_facets
 from veriloop.engine.plan import Weights, Workflow
 from veriloop.engine.stream import Item
 from veriloop.engine.tally import Row, count_pilot
+from veriloop.proof.blame import Fault
 
 LARGEST = 4.0
 """A weight changes by this factor at most in one round."""
@@ -20,6 +21,10 @@ HOPELESS = 5.0
 """What was asked for more often than this in a pilot and never came does not exist, or nearly so."""
 MOST_STEPS = 8.0
 """The weight of requests with a user's step is not raised beyond this: what is still missing then cannot be had."""
+UNPLAYED = 0.1
+"""Share of drafts, true as far as the proof can tell, that may be lost because no dialogue of theirs passed."""
+MOST_ROLLOUTS = 4
+"""Dialogues a task are not raised beyond this."""
 
 
 def reflect(evidence: Evidence) -> Candidate:
@@ -64,10 +69,18 @@ def _find_user_steps(evidence: Evidence, reasons: list[str]) -> float:
 
 
 def _rewrite_workflow(workflow: Workflow, items: Sequence[Item], reasons: list[str]) -> Workflow:
-    """Give items more attempts while some end empty."""
-    empty = sum(not item.accepted for item in items)
-    if not empty:
-        return workflow
-    attempts = workflow.attempts + 4
-    reasons.append(f"{empty} of {len(items)} items ended without a task; attempts rise to {attempts}")
-    return workflow.model_copy(update={"attempts": attempts})
+    """Give items more attempts while some end empty, and tasks more dialogues while players spoil many of them."""
+    changes = dict[str, int]()
+    if empty := sum(not item.accepted for item in items):
+        changes["attempts"] = workflow.attempts + 4
+        reasons.append(f"{empty} of {len(items)} items ended without a task; attempts rise to {changes['attempts']}")
+    rejections = [rejection for item in items for rejection in item.rejections]
+    drafts = len(rejections) + sum(item.accepted for item in items)
+    spoilt = sum(found.stage == "rollout" and found.fault in (Fault.AGENT, Fault.USER) for found in rejections)
+    if spoilt > UNPLAYED * drafts and workflow.rollouts < MOST_ROLLOUTS:
+        changes["rollouts"] = workflow.rollouts + 1
+        reasons.append(
+            f"{spoilt} of {drafts} drafts were lost because agent or user failed in all {workflow.rollouts} dialogues; "
+            f"dialogues a task rise to {changes['rollouts']}"
+        )
+    return workflow.model_copy(update=changes) if changes else workflow

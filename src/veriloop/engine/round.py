@@ -9,6 +9,7 @@ from typing import Any
 from veriloop.core.base import Frozen, derive_seed
 from veriloop.engine.anchor import build_anchors
 from veriloop.engine.evolution import Candidate, Evidence, ProposalError, Search, TryOut, diff_plans
+from veriloop.engine.exam import find_worse_judges
 from veriloop.engine.fitness import Fitness, Rise, measure_fitness, measure_rise
 from veriloop.engine.flow import Seen, run_in_order
 from veriloop.engine.gate import decide, find_objections
@@ -93,7 +94,7 @@ def run_rounds(
         rng = random.Random(derive_seed("search", pilot.seed, number))
         history = tuple(_tell(found) for found in rounds[1:])
         evidence = Evidence(
-            reach, now.pairs, now.workflow, now.items, now.rollbacks, history, bench.advisable, rng,
+            reach, now.pairs, now.workflow, now.items, now.rollbacks, history, bench.advisable, bench.judges, rng,
             _let_try(ledger, bench, pilot, number),
         )  # fmt: skip
         try:
@@ -111,6 +112,9 @@ def run_rounds(
         rise = measure_rise(reach, now.items, trial, fitness.value - now.fitness.value)
         objections = find_objections(bench, suite, now.pairs, now.workflow, candidate)
         accepted, reason = decide(rise, objections)
+        # The exam may cost money, so it is for those who passed all else.
+        if accepted and (objections := find_worse_judges(bench, suite, now.pairs, candidate.pairs)):
+            accepted, reason = decide(rise, objections)
         _archive(ledger, number, now.pairs, candidate, accepted=accepted, reason=reason)
         record = _record(number, now, fitness, accepted=accepted, reason=reason, candidate=candidate, rise=rise)
         if accepted:

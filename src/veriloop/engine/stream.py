@@ -134,6 +134,12 @@ class Bench:
         seats = {"synthesiser": self.synthesiser, "user": self.user, "agent": self.agent}
         return tuple(role for role, player in seats.items() if isinstance(player, Advisable))
 
+    @property
+    def judges(self) -> tuple[str, ...]:
+        """The verifiers that are models: those who read the guidelines of evaluation plans."""
+        seats = {"task_verifier": self.task_verifier, "trajectory_verifier": self.trajectory_verifier}
+        return tuple(role for role, judge in seats.items() if judge)
+
     def advise(self, advice: Advice) -> "Bench":
         """Return the bench whose roles read the advice."""
         agent = _advise(self.agent, advice.get("agent"))

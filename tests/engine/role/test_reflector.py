@@ -41,8 +41,8 @@ def edit(**changes: Any) -> dict[str, Any]:
     return {"plan": "all", "facet": "tools", "name": "hold_parcel", "factor": 2.0, "reason": "too few", **changes}
 
 
-def say(*edits: dict[str, Any], attempts: int | None = None) -> Any:
-    return faulty.say({"content": json.dumps({"edits": edits, "attempts": attempts})})
+def say(*edits: dict[str, Any], attempts: int | None = None, **workflow: int) -> Any:
+    return faulty.say({"content": json.dumps({"edits": edits, "attempts": attempts, **workflow})})
 
 
 @pytest.fixture
@@ -71,18 +71,20 @@ class TestAsking:
 
     def test_edits_become_weights_and_reasons(self, parcel, evidence):
         one = edit(plan="plan-1", facet="clauses", name="P9", factor=0.5, reason="too many")
-        with FaultyServer(say(edit(), one, attempts=5)) as server:
+        with FaultyServer(say(edit(), one, attempts=5, repairs=4, rollouts=3)) as server:
             candidate = ask(server, parcel, evidence)
         for before, after in zip(evidence.pairs, candidate.pairs, strict=True):
             assert after.synthesis.tools["hold_parcel"] == 2 * before.synthesis.tools["hold_parcel"]
             factor = 0.5 if before.id == "plan-1" else 1
             assert after.synthesis.clauses["P9"] == factor * before.synthesis.clauses["P9"]
             assert after.synthesis.tiers == before.synthesis.tiers
-        assert candidate.workflow.attempts == 5
+        assert candidate.workflow == Workflow(attempts=5, repairs=4, rollouts=3)
         assert candidate.reasons == (
             "all: tools: hold_parcel by 2: too few",
             "plan-1: clauses: P9 by 0.5: too many",
             "attempts change from 8 to 5",
+            "repairs change from 2 to 4",
+            "rollouts change from 1 to 3",
         )
 
     def test_names_that_do_not_exist_go_back_with_those_that_do(self, parcel, evidence):

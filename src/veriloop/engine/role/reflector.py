@@ -47,20 +47,23 @@ class Line(Frozen):
 
 
 class Guideline(Frozen):
-    """New words for what a plan's tasks are to be like; "all" for every plan."""
+    """New words for what a plan's tasks are to be like, or for how they are to be judged; "all" for every plan."""
 
     plan: str
+    part: Literal["synthesis", "evaluation"] = "synthesis"
     text: str = Field(min_length=1, max_length=1200)
     reason: str = Field(min_length=1, max_length=400)
 
 
 class Proposal(Frozen):
-    """A model's answer. attempts: drafts for a task before it is given up, None to leave it."""
+    """A model's answer. attempts, repairs, rollouts: of the workflow; None leaves them."""
 
     edits: tuple[Edit, ...] = Field(max_length=60)
     advice: tuple[Line, ...] = Field(default=(), max_length=6)
     guidelines: tuple[Guideline, ...] = Field(default=(), max_length=16)
     attempts: int | None = Field(ge=1, le=32)
+    repairs: int | None = Field(default=None, ge=0, le=8)
+    rollouts: int | None = Field(default=None, ge=1, le=8)
 
 
 class ModelReflector:
@@ -115,8 +118,9 @@ class ModelReflector:
             pairs=evidence.pairs,
             history=evidence.history,
             advice={role: evidence.workflow.advice.get(role, ()) for role in evidence.advisable},
+            judges=evidence.judges,
             examples=_pick_examples(evidence),
-            attempts=evidence.workflow.attempts,
+            workflow=evidence.workflow,
         )
 
 
@@ -150,6 +154,11 @@ def find_problems(proposal: Proposal, evidence: Evidence) -> list[str]:
         for number, change in enumerate(proposal.guidelines)
         if change.plan not in plans
     ]
+    problems += [
+        f"guidelines.{number}.part: nobody reads those of the evaluation, no model verifies"
+        for number, change in enumerate(proposal.guidelines)
+        if change.part == "evaluation" and not evidence.judges
+    ]
     return problems
 
 
@@ -163,23 +172,26 @@ def apply_proposal(proposal: Proposal, evidence: Evidence) -> Candidate:
     ]
     for change in proposal.guidelines:
         pairs = tuple(_reword(pair, change) for pair in pairs)
-        reasons.append(f"{change.plan}: new guidelines: {change.reason}")
+        reasons.append(f"{change.plan}: new guidelines of the {change.part}: {change.reason}")
     workflow = evidence.workflow
     for line in proposal.advice:
         told = (*workflow.advice.get(line.role, ()), line.text)[-LINES:]
         workflow = workflow.model_copy(update={"advice": {**workflow.advice, line.role: told}})
         reasons.append(f"advice to the {line.role}: {line.text}: {line.reason}")
-    if proposal.attempts is not None and proposal.attempts != workflow.attempts:
-        reasons.append(f"attempts change from {workflow.attempts} to {proposal.attempts}")
-        workflow = workflow.model_copy(update={"attempts": proposal.attempts})
+    for name in ("attempts", "repairs", "rollouts"):
+        before, after = getattr(workflow, name), getattr(proposal, name)
+        if after not in (None, before):
+            reasons.append(f"{name} change from {before} to {after}")
+            workflow = workflow.model_copy(update={name: after})
     return Candidate(pairs=pairs, workflow=workflow, reasons=tuple(reasons))
 
 
 def _reword(pair: PlanPair, change: Guideline) -> PlanPair:
-    if change.plan not in ("all", pair.id) or change.text == pair.synthesis.guidelines:
+    plan = getattr(pair, change.part)
+    if change.plan not in ("all", pair.id) or change.text == plan.guidelines:
         return pair
-    synthesis = pair.synthesis.model_copy(update={"guidelines": change.text})
-    return pair.model_copy(update={"version": pair.version + 1, "synthesis": synthesis})
+    reworded = plan.model_copy(update={"guidelines": change.text})
+    return pair.model_copy(update={"version": pair.version + 1, change.part: reworded})
 
 
 def _edit(pair: PlanPair, edits: Sequence[Edit]) -> PlanPair:

@@ -80,6 +80,7 @@ class ModelVerifier:
             policy=self._domain.policy,
             guidelines=pair.synthesis.guidelines,
             rubric=pair.evaluation.rubric,
+            judging=pair.evaluation.guidelines,
             instruction=render_scenario(task.user),
             refused=[clause for clause in self._domain.clauses if clause.id in task.refused],
             **values,
