@@ -34,19 +34,18 @@ def test_logits_agree_over_appended_pieces_of_different_length(loaded):
             torch.testing.assert_close(logits[place], wanted, atol=2e-5, rtol=1e-4)
 
 
-def test_rows_taken_and_stored_back_continue_alike(loaded):
+def test_some_rows_go_on_alone_and_rows_change_places(loaded):
     decoder = Decoder(loaded.model)
     cache = decoder.new_cache(4)
     ids, counts = pad_rows([[1, 2, 3], [4, 5], [6], [7, 8, 9, 10]], 0, torch.device("cpu"))
     decoder.forward(cache, ids, counts)
-    chosen = torch.tensor([3, 1])
-    part = cache.take(chosen, 4)
-    decoder.forward(part, torch.tensor([[11], [12]]), torch.ones(2, dtype=torch.long))
-    cache.store(chosen, part)
+    decoder.forward(cache, torch.tensor([[11], [12]]), torch.ones(2, dtype=torch.long), start=1)
+    cache.swap(0, 2)
     logits = decoder.forward(cache, torch.tensor([[20]] * 4), torch.ones(4, dtype=torch.long))
-    with torch.no_grad():
-        wanted = loaded.model(torch.tensor([[4, 5, 12, 20]])).logits[0, -1]
-    torch.testing.assert_close(logits[1], wanted, atol=2e-5, rtol=1e-4)
+    for place, row in enumerate([[6, 12, 20], [4, 5, 11, 20], [1, 2, 3, 20], [7, 8, 9, 10, 20]]):
+        with torch.no_grad():
+            wanted = loaded.model(torch.tensor([row])).logits[0, -1]
+        torch.testing.assert_close(logits[place], wanted, atol=2e-5, rtol=1e-4)
 
 
 def test_an_unknown_architecture_is_refused():

@@ -30,11 +30,14 @@ def say(player: LocalPlayer, text: str, *, cut: bool = False) -> list[list[int]]
     tokenizer = player._loaded.tokenizer
     ids = tokenizer.encode(text, add_special_tokens=False) + ([] if cut else [tokenizer.eos_token_id])
 
-    def sample(keys: Sequence[str], contexts: Sequence[list[int]], **_: object) -> list[Reply]:
-        fed.extend(contexts)
-        return [Reply(list(ids), [-0.5] * len(ids), cut) for _ in keys]
+    given: list[tuple[int, Reply]] = []
 
-    player._sampler.sample = sample  # pyright: ignore[reportAttributeAccessIssue]
+    def begin(ticket: int, key: str, context: list[int], seed: int) -> None:
+        fed.append(context)
+        given.append((ticket, Reply(list(ids), [-0.5] * len(ids), cut)))
+
+    player._sampler.begin = begin  # pyright: ignore[reportAttributeAccessIssue]
+    player._sampler.advance = lambda: [given.pop() for _ in range(len(given))]  # pyright: ignore[reportAttributeAccessIssue]
     return fed
 
 
@@ -144,3 +147,15 @@ def test_transcripts_kept_are_bounded(loaded: LoadedModel):
     player = LocalPlayer(loaded, "agent", sampling=Sampling(tokens=1, rows=2))
     player.reply([view(f"k{number}", "hello") for number in range(20)])
     assert len(player._transcripts) == 8 and "k19" in player._transcripts
+
+
+def test_cancelled_answers_never_come(loaded: LoadedModel):
+    player = LocalPlayer(loaded, "agent", sampling=QUICK)
+    player.begin(0, view("k", "hello"))
+    player.advance()
+    player.cancel()
+    assert [player.advance() for _ in range(12)] == [[]] * 12
+    player.begin(0, view("k", "hello"))
+    fresh = LocalPlayer(loaded, "agent", sampling=QUICK).reply([view("k", "hello")])
+    answers = [message for _ in range(12) for _, message in player.advance()]
+    assert ids_of(answers) == ids_of(fresh)

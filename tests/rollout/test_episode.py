@@ -199,6 +199,48 @@ def test_batch_failure_voids_only_who_was_asked(parcel: Domain, task: Task):
     assert [found[position].void for position in range(4)] == [True, False, True, False]
 
 
+class Slow:
+    """An agent that needs as many steps for an answer as its episode's seed says."""
+
+    name = "slow"
+
+    def __init__(self) -> None:
+        self.left: dict[int, int] = {}
+        self.most = 0
+        self.cancelled = False
+
+    def begin(self, ticket: int, view: View) -> None:
+        self.left[ticket] = view.seed
+
+    def advance(self) -> list[tuple[int, Message | PlayerError]]:
+        self.most = max(self.most, len(self.left))
+        self.left = {ticket: steps - 1 for ticket, steps in self.left.items()}
+        done = [ticket for ticket, steps in self.left.items() if steps < 0]
+        return [(ticket, say(f"after {-self.left.pop(ticket)}")) for ticket in done]
+
+    def cancel(self) -> None:
+        self.cancelled = bool(self.left)
+        self.left.clear()
+
+
+def test_nobody_waits_for_the_longest_answer_of_a_batch(parcel: Domain, task: Task):
+    agent, user = Slow(), Counter()
+    episodes = [Episode(parcel, task, seed=seed) for seed in (20, 1, 2, 1)]
+    played = list(play_batch(episodes, {"agent": agent, "user": user}, width=4))
+    assert [position for position, _ in played] == [1, 3, 2, 0], "who is answered fast is done fast"
+    assert agent.most == 4 and not agent.cancelled
+    assert [len(trace.turns) for _, trace in sorted(played, key=lambda found: found[0])] == [42, 4, 6, 4]
+
+
+def test_leaving_a_batch_early_cancels_the_answers_under_way(parcel: Domain, task: Task):
+    agent = Slow()
+    episodes = [Episode(parcel, task, seed=seed) for seed in (0, 9, 9)]
+    stream = play_batch(episodes, {"agent": agent, "user": Counter()}, width=3)
+    assert next(stream)[0] == 0
+    stream.close()
+    assert agent.cancelled and not agent.left
+
+
 class Waiting:
     """An agent that waits for somebody else; fails for one seed."""
 

@@ -77,14 +77,15 @@ def quiet_user(monkeypatch: pytest.MonkeyPatch) -> None:
     from veriloop.core.message import Message
     from veriloop.local.player import LocalPlayer
 
-    inner = LocalPlayer.reply
+    inner = LocalPlayer.advance
 
-    def reply(self: LocalPlayer, views: Any) -> list[Message]:
+    def advance(self: LocalPlayer) -> list[tuple[int, Message]]:
         if self.seat == "user":
-            return [Message(content="Where is my parcel?") for _ in views]
-        return inner(self, views)
+            asked, self._asked = self._asked, {}
+            return [(ticket, Message(content="Where is my parcel?")) for ticket in asked]
+        return inner(self)
 
-    monkeypatch.setattr(LocalPlayer, "reply", reply)
+    monkeypatch.setattr(LocalPlayer, "advance", advance)
 
 
 def read_lines(out: Path) -> list[dict[str, Any]]:

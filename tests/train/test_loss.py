@@ -16,16 +16,17 @@ from veriloop.train import grpo
 from veriloop.train.grpo import RlConfig, train_rl
 
 ONE_STEP = RlConfig(steps=1, groups=2, size=4, cap=8, micro_batch=8, validate_every=0, turns=7)
-reply_of_the_model = LocalPlayer.reply
+answers_of_the_model = LocalPlayer.advance
 
 
-def play(self: LocalPlayer, views: Any) -> list[Message]:
+def play(self: LocalPlayer) -> list[tuple[int, Message]]:
     """The user says one line for ever; what the untrained agent babbles is heard as plain text."""
     if self.seat == "user":
-        return [Message(content="Where is my parcel?") for _ in views]
+        asked, self._asked = self._asked, {}
+        return [(ticket, Message(content="Where is my parcel?")) for ticket in asked]
     return [
-        message.model_copy(update={"malformed": None, "content": message.content or "hm", "tool_calls": ()})
-        for message in reply_of_the_model(self, views)
+        (ticket, message.model_copy(update={"malformed": None, "content": message.content or "hm", "tool_calls": ()}))
+        for ticket, message in answers_of_the_model(self)
     ]
 
 
@@ -78,7 +79,7 @@ def seen(
         return lose(self, model, inputs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(LocalPlayer, "reply", play)
+        patch.setattr(LocalPlayer, "advance", play)
         patch.setattr(grpo.Rollout, "__call__", spy_pack)
         patch.setattr(grpo.GRPOTrainer, "_generate_and_score_completions", spy_generate)
         patch.setattr(grpo.GRPOTrainer, "_get_per_token_logps_and_entropies", spy_measure)

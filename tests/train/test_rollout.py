@@ -30,15 +30,21 @@ class Spy(LocalPlayer):
         super().__init__(*args, **options)
         self.fed: dict[str, list[tuple[list[int], Any]]] = {}
         self.forgotten = 0
-        inner = self._sampler.sample
+        self._open: dict[int, tuple[str, list[int]]] = {}
+        begin, advance = self._sampler.begin, self._sampler.advance
 
-        def sample(keys: Sequence[str], contexts: Sequence[list[int]], **rest: Any) -> Any:
-            replies = inner(keys, contexts, **rest)
-            for key, context, reply in zip(keys, contexts, replies, strict=True):
-                self.fed.setdefault(key, []).append((list(context), reply))
+        def note(ticket: int, key: str, context: list[int], seed: int) -> None:
+            self._open[ticket] = key, list(context)
+            begin(ticket, key, context, seed)
+
+        def keep() -> Any:
+            replies = advance()
+            for ticket, reply in replies:
+                key, context = self._open.pop(ticket)
+                self.fed.setdefault(key, []).append((context, reply))
             return replies
 
-        self._sampler.sample = sample  # pyright: ignore[reportAttributeAccessIssue]
+        self._sampler.begin, self._sampler.advance = note, keep  # pyright: ignore[reportAttributeAccessIssue]
 
     def forget(self) -> None:
         self.forgotten += 1
@@ -48,8 +54,8 @@ class Spy(LocalPlayer):
 class Babbler(Spy):
     """An untrained model speaks in control tokens; its replies stand, but are heard as plain text."""
 
-    def reply(self, views: Sequence[View]) -> list[Message]:
-        return [_hear(message) for message in super().reply(views)]
+    def advance(self) -> list[tuple[int, Message]]:
+        return [(ticket, _hear(message)) for ticket, message in super().advance()]
 
 
 def _hear(message: Message) -> Message:

@@ -38,22 +38,16 @@ class RowCache:
             self.keys = [functional.pad(keys, (0, 0, 0, grow)) for keys in self.keys]
             self.values = [functional.pad(values, (0, 0, 0, grow)) for values in self.values]
 
-    def take(self, rows: Tensor, length: int) -> "RowCache":
-        """Return a cache of the given rows with room for `length` tokens, as copies."""
-        self.reserve(length)
-        part = object.__new__(RowCache)
-        part.lengths = self.lengths[rows]
-        part.keys = [keys[rows, :, :length] for keys in self.keys]
-        part.values = [values[rows, :, :length] for values in self.values]
-        return part
-
-    def store(self, rows: Tensor, part: "RowCache") -> None:
-        """Write rows back that `take` copied."""
-        length = part.keys[0].shape[2]
-        self.reserve(length)
-        self.lengths[rows] = part.lengths
-        for mine, theirs in zip((*self.keys, *self.values), (*part.keys, *part.values), strict=True):
-            mine[rows, :, :length] = theirs
+    def swap(self, one: int, other: int) -> None:
+        """Let two rows change places."""
+        used = int(torch.maximum(self.lengths[one], self.lengths[other]))
+        for tensor in (*self.keys, *self.values):
+            kept = tensor[one, :, :used].clone()
+            tensor[one, :, :used] = tensor[other, :, :used]
+            tensor[other, :, :used] = kept
+        kept = self.lengths[one].clone()
+        self.lengths[one] = self.lengths[other]
+        self.lengths[other] = kept
 
 
 class Decoder:
@@ -76,14 +70,15 @@ class Decoder:
         return RowCache(self.config, rows, weight.dtype, weight.device)
 
     @torch.no_grad()
-    def forward(self, cache: RowCache, ids: Tensor, counts: Tensor) -> Tensor:
+    def forward(self, cache: RowCache, ids: Tensor, counts: Tensor, start: int = 0) -> Tensor:
         """Append ids (rows, width), right-padded, `counts` valid per row, and return the last valid token's logits.
 
-        Every row of the cache takes part; result: (rows, vocabulary).
+        The rows are those of the cache from `start` on; result: (rows, vocabulary).
         """
         rows, width = ids.shape
-        positions = cache.lengths[:, None] + torch.arange(width, device=ids.device)[None, :]
-        length = int(cache.lengths.max()) + width
+        lengths = cache.lengths[start : start + rows]
+        positions = lengths[:, None] + torch.arange(width, device=ids.device)[None, :]
+        length = int(lengths.max()) + width
         cache.reserve(length)
         slots = torch.arange(length, device=ids.device)
         # A query sees what stands at or before its own place; padded places are overwritten by the next append.
@@ -93,9 +88,10 @@ class Decoder:
         inner = self.model.model
         hidden = inner.embed_tokens(ids)
         step = _Step(inner.rotary_emb(hidden, positions), mask, row, positions)
-        for number, layer in enumerate(inner.layers):
-            hidden = self._layer(layer, hidden, step, cache.keys[number], cache.values[number])
-        cache.lengths = cache.lengths + counts
+        for layer, keys, values in zip(inner.layers, cache.keys, cache.values, strict=True):
+            # Slices share the cache's memory, so what the pass writes is kept.
+            hidden = self._layer(layer, hidden, step, keys[start : start + rows], values[start : start + rows])
+        lengths += counts
         last = hidden[row[:, 0], (counts - 1).clamp(min=0)]
         return self.model.lm_head(_norm(inner.norm, last))
 

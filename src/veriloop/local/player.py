@@ -8,7 +8,6 @@ from veriloop.core.base import derive_seed
 from veriloop.core.message import Message, Sampled, Seat, Usage
 from veriloop.core.trace import StopReason
 from veriloop.local.chat import parse_reply
-from veriloop.local.codec import Codec
 from veriloop.local.model import LoadedModel, load_model
 from veriloop.local.render import Renderer, Transcript
 from veriloop.local.sampler import Reply, Sampler
@@ -38,7 +37,12 @@ class LocalPlayer:
         self._transcripts: dict[str, Transcript] = {}
         tokenizer = loaded.tokenizer
         pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-        self._sampler = Sampler(loaded.model, end=tokenizer.eos_token_id, pad=pad, rows=self.sampling.rows)
+        self._sampler = Sampler(
+            loaded.model, end=tokenizer.eos_token_id, pad=pad, rows=self.sampling.rows,
+            temperature=self.sampling.temperature, limit=self.sampling.tokens,
+        )  # fmt: skip
+        self._asked: dict[int, tuple[Transcript, int]] = {}
+        self._refused: list[int] = []
 
     @classmethod
     def load(cls, path: str | Path, seat: Seat, *, sampling: Sampling | None = None) -> "LocalPlayer":
@@ -49,34 +53,38 @@ class LocalPlayer:
         """Drop everything cached; needed after the weights have changed."""
         self._sampler.forget()
         self._transcripts.clear()
+        self._asked.clear()
+        self._refused.clear()
 
     def reply(self, views: Sequence[View]) -> list[Message]:
-        """Answer all views together, at most `sampling.rows` at a time."""
-        width = self.sampling.rows
-        return [
-            message for start in range(0, len(views), width) for message in self._reply(views[start : start + width])
-        ]
+        """Answer all views together."""
+        for ticket, view in enumerate(views):
+            self.begin(ticket, view)
+        answers = dict[int, Message]()
+        while len(answers) < len(views):
+            answers.update(self.advance())
+        return [answers[ticket] for ticket in range(len(views))]
 
-    def _reply(self, views: Sequence[View]) -> list[Message]:
-        transcripts = [self._follow(view) for view in views]
-        contexts = [transcript.prompted() for transcript in transcripts]
-        fitting = [
-            place for place, ids in enumerate(contexts) if len(ids) + self.sampling.tokens <= self.sampling.context
-        ]
-        replies: dict[int, Reply] = {}
-        if fitting:
-            drawn = self._sampler.sample(
-                [views[place].key for place in fitting],
-                [contexts[place] for place in fitting],
-                temperature=self.sampling.temperature,
-                limit=self.sampling.tokens,
-                seeds=[derive_seed("sample", views[p].key, views[p].seat, len(views[p].turns)) for p in fitting],
-            )
-            replies = dict(zip(fitting, drawn, strict=True))
-        return [
-            self._read(replies.get(place), transcript.codec, len(contexts[place]))
-            for place, transcript in enumerate(transcripts)
-        ]
+    def begin(self, ticket: int, view: View) -> None:
+        """Take a view to answer under `ticket`."""
+        transcript = self._follow(view)
+        context = transcript.prompted()
+        self._asked[ticket] = transcript, len(context)
+        if len(context) + self.sampling.tokens > self.sampling.context:
+            self._refused.append(ticket)
+        else:
+            self._sampler.begin(ticket, view.key, context, derive_seed("sample", view.key, view.seat, len(view.turns)))
+
+    def advance(self) -> list[tuple[int, Message]]:
+        """Write a token of every answer under way; returns the answers that are complete."""
+        refused, self._refused = self._refused, []
+        replies = [*((ticket, None) for ticket in refused), *self._sampler.advance()]
+        return [(ticket, self._read(reply, *self._asked.pop(ticket))) for ticket, reply in replies]
+
+    def cancel(self) -> None:
+        """Drop the answers under way, and all that is cached with them."""
+        if self._asked:
+            self.forget()
 
     def _follow(self, view: View) -> Transcript:
         """Return the dialogue's transcript up to the view, made anew when the view does not continue the known one."""
@@ -101,7 +109,8 @@ class LocalPlayer:
         system = view.system if self.seat == "user" or settings.policy == "full" else ""
         return self._renderers[names].start(system)
 
-    def _read(self, reply: Reply | None, codec: Codec, prompt: int) -> Message:
+    def _read(self, reply: Reply | None, transcript: Transcript, prompt: int) -> Message:
+        codec = transcript.codec
         if reply is None:
             return Message(
                 malformed=f"{StopReason.TOO_LONG.value}: the context of {self.sampling.context} tokens is full"

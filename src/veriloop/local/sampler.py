@@ -1,7 +1,11 @@
-"""Samples replies for many dialogues together, each continuing where its cached row stands."""
+"""Samples replies for many dialogues together, each at its own pace: who is done makes room for who waits at once.
+
+Rows that are being written stand first in the cache, so that a step reads and writes one slice of it; a dialogue that
+waits for the other seat keeps its row behind them, and a row moves by changing places with another.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -9,8 +13,8 @@ from torch import Tensor
 
 from veriloop.local.decoder import Decoder, RowCache, pad_rows
 
-SHRINK = 0.7
-"""The batch is cut down to the running rows when they are at most this share of it."""
+GATHER = 4
+"""Steps between two admissions: reading prompts costs about a step, however few they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,120 +26,162 @@ class Reply:
     cut: bool
 
 
-@dataclass(slots=True)
-class Row:
-    """A cached dialogue: its place in the cache and the ids it holds so far."""
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A reply that is wanted. draws: a uniform number for each token it may have."""
 
+    ticket: int
+    key: str
+    context: list[int]
+    draws: list[float]
+
+
+@dataclass(slots=True)
+class _Row:
+    """A cached dialogue: its place in the cache, the ids it holds, and the reply it is writing."""
+
+    key: str
     slot: int
-    ids: list[int]
+    ids: list[int] = field(default_factory=list)
+    request: _Request | None = None
+    sampled: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
 
 
 class Sampler:
-    """Continues dialogues by key; a row keeps its keys and values until it is dropped or the space is needed."""
+    """Continues dialogues by key; a row keeps its keys and values until it is dropped or the space is needed.
 
-    def __init__(self, model: Any, *, end: int, pad: int, rows: int = 64) -> None:
+    temperature: 0 takes the likeliest token. limit: tokens of a reply at most.
+    """
+
+    def __init__(
+        self, model: Any, *, end: int, pad: int, rows: int = 64, temperature: float = 1.0, limit: int = 96
+    ) -> None:
         self._decoder = Decoder(model)
         self._end, self._pad = end, pad
-        self._rows: dict[str, Row] = {}
-        self._free = list(range(rows))
+        self._temperature, self._limit = temperature, limit
         self._cache: RowCache = self._decoder.new_cache(rows)
-        self.device = self._cache.lengths.device
+        self._capacity = rows
+        self.forget()
 
     def forget(self) -> None:
-        """Drop every row: the weights changed, so what is cached is stale."""
-        self._free += [row.slot for row in self._rows.values()]
-        self._rows.clear()
+        """Drop every row and request: the weights changed, so what is cached is stale."""
+        self._rows: dict[str, _Row] = {}
+        self._slots: list[_Row] = []
+        self._writing = 0
+        self._waiting: list[_Request] = []
+        self._since = 0
 
-    def drop(self, key: str) -> None:
-        """Free one dialogue's row."""
-        row = self._rows.pop(key, None)
-        if row:
-            self._free.append(row.slot)
+    def begin(self, ticket: int, key: str, context: list[int], seed: int) -> None:
+        """Ask for the reply to a dialogue whose ids so far are `context`; `advance` gives it under `ticket`.
 
-    def sample(
-        self,
-        keys: Sequence[str],
-        contexts: Sequence[list[int]],
-        *,
-        temperature: float,
-        limit: int,
-        seeds: Sequence[int],
-    ) -> list[Reply]:
-        """Continue each context until its end token or `limit` tokens; temperature 0 takes the likeliest token.
-
-        contexts: all ids so far; only what the cached row lacks is computed. seeds: one per context: its draws depend
-        on that alone, not on which dialogues share the batch.
+        Only what the dialogue's cached row lacks is computed. The draws depend on the seed alone, not on which
+        dialogues are written at the same time. Of one key one reply is written at a time.
         """
-        rows = [self._place(key, context) for key, context in zip(keys, contexts, strict=True)]
-        fresh = [context[len(row.ids) :] for row, context in zip(rows, contexts, strict=True)]
-        slots = torch.tensor([row.slot for row in rows], device=self.device)
-        self._cache.lengths[slots] = torch.tensor([len(row.ids) for row in rows], device=self.device)
-        part = self._cache.take(slots, max(map(len, contexts)) + limit)
-        logits = self._prefill(part, fresh)
-        replies = self._decode(part, logits, temperature, limit, seeds)
-        self._cache.store(slots, part)
-        for row, context, reply in zip(rows, contexts, replies, strict=True):
-            # The last token was sampled but never run through the model, so it is not in the cache.
-            row.ids = [*context, *reply.ids[:-1]]
-        return replies
+        draws = torch.rand(self._limit, generator=torch.Generator().manual_seed(seed)).tolist()
+        self._waiting.append(_Request(ticket, key, context, draws))
 
-    def _place(self, key: str, context: list[int]) -> Row:
-        """Return the row of a dialogue with as much of its cache as still fits the context, at least one token less."""
-        row = self._rows.pop(key, None)
+    def advance(self) -> list[tuple[int, Reply]]:
+        """Write one token of every reply under way and return those that it completed; nothing when none is."""
+        done = list[tuple[int, Reply]]()
+        if self._waiting and (not self._writing or self._since >= GATHER):
+            done = self._admit()
+            self._since = 0
+        if self._writing:
+            self._since += 1
+            last = [[row.sampled[-1]] for row in self._slots[: self._writing]]
+            done += self._write(0, self._decode(0, self._writing, last))
+        return done
+
+    def sample(self, keys: Sequence[str], contexts: Sequence[list[int]], seeds: Sequence[int]) -> list[Reply]:
+        """Return the reply to each context, all written together; see `begin`."""
+        for ticket, (key, context, seed) in enumerate(zip(keys, contexts, seeds, strict=True)):
+            self.begin(ticket, key, context, seed)
+        replies = dict[int, Reply]()
+        while len(replies) < len(keys):
+            replies.update(self.advance())
+        return [replies[ticket] for ticket in range(len(keys))]
+
+    def _admit(self) -> list[tuple[int, Reply]]:
+        """Read the contexts of those who wait, as far as there are rows, and draw their first tokens."""
+        start, left, fresh = self._writing, list[_Request](), list[list[int]]()
+        for request in self._waiting:
+            row = self._place(request)
+            if row is None:
+                left.append(request)
+                continue
+            self._move(row, self._writing)
+            self._writing += 1
+            self._cache.lengths[row.slot] = len(row.ids)
+            fresh.append(request.context[len(row.ids) :])
+            row.ids, row.request, row.sampled, row.logprobs = list(request.context), request, [], []
+        self._waiting = left
+        return self._write(start, self._decode(start, self._writing, fresh)) if fresh else []
+
+    def _place(self, request: _Request) -> _Row | None:
+        """Return the dialogue's row with as much of its cache as still fits the context, at least one token less.
+
+        None while its row is being written, or all are.
+        """
+        row = self._rows.pop(request.key, None) or self._find_room(request.key)
         if row is None:
-            if not self._free:
-                oldest = next(iter(self._rows))
-                self.drop(oldest)
-            row = Row(self._free.pop(), [])
-        # The row used last stands last, so that no row of this batch makes room for another one of it.
-        self._rows[key] = row
+            return None
+        # The row used last stands last, so that the one used least recently makes room.
+        self._rows[request.key] = row
+        if row.request:
+            return None
         same = 0
-        for mine, theirs in zip(row.ids, context[:-1], strict=False):
+        for mine, theirs in zip(row.ids, request.context[:-1], strict=False):
             if mine != theirs:
                 break
             same += 1
         row.ids = row.ids[:same]
         return row
 
-    def _prefill(self, part: RowCache, fresh: Sequence[Sequence[int]]) -> Tensor:
-        ids, counts = pad_rows(fresh, self._pad, self.device)
-        return self._decoder.forward(part, ids, counts)
+    def _find_room(self, key: str) -> _Row | None:
+        if len(self._slots) < self._capacity:
+            row = _Row(key, len(self._slots))
+            self._slots.append(row)
+            return row
+        oldest = next((row for row in self._rows.values() if row.request is None), None)
+        if oldest is None:
+            return None
+        del self._rows[oldest.key]
+        row = self._slots[oldest.slot] = _Row(key, oldest.slot)
+        return row
 
-    def _decode(
-        self, part: RowCache, logits: Tensor, temperature: float, limit: int, seeds: Sequence[int]
-    ) -> list[Reply]:
-        draws = torch.stack([torch.rand(limit, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
-        replies = [Reply([], [], True) for _ in seeds]
-        live, active = list(range(len(seeds))), part
-        for step in range(limit):
-            tokens, logprobs = _draw(logits, temperature, draws[live, step])
-            self._append(replies, live, tokens.tolist(), logprobs.tolist())
-            running = [place for place, number in enumerate(live) if replies[number].cut]
-            if not running or step + 1 == limit:
-                break
-            if len(running) <= SHRINK * len(live):
-                # Copying the cache costs about as much as a few steps, so finished rows ride along for a while.
-                self._write_back(part, active, live)
-                chosen = torch.tensor(running, device=self.device)
-                active = active.take(chosen, active.keys[0].shape[2])
-                live, tokens = [live[place] for place in running], tokens[chosen]
-            ones = torch.ones(len(live), dtype=torch.long, device=self.device)
-            logits = self._decoder.forward(active, tokens[:, None], ones)
-        self._write_back(part, active, live)
-        return replies
+    def _move(self, row: _Row, slot: int) -> None:
+        """Put a row into a slot, and who is there into the row's."""
+        other = self._slots[slot]
+        if other is not row:
+            self._cache.swap(row.slot, slot)
+            self._slots[row.slot], self._slots[slot] = other, row
+            other.slot, row.slot = row.slot, slot
 
-    def _append(self, replies: list[Reply], live: list[int], tokens: list[int], logprobs: list[float]) -> None:
-        for number, token, logprob in zip(live, tokens, logprobs, strict=True):
-            reply = replies[number]
-            if reply.cut:
-                reply.ids.append(token)
-                reply.logprobs.append(logprob)
-                if token == self._end:
-                    replies[number] = Reply(reply.ids, reply.logprobs, cut=False)
+    def _decode(self, start: int, stop: int, ids: Sequence[Sequence[int]]) -> Tensor:
+        padded, counts = pad_rows(ids, self._pad, self._cache.lengths.device)
+        return self._decoder.forward(self._cache, padded, counts, start)
 
-    def _write_back(self, part: RowCache, active: RowCache, live: list[int]) -> None:
-        if active is not part:
-            part.store(torch.tensor(live, device=self.device), active)
+    def _write(self, start: int, logits: Tensor) -> list[tuple[int, Reply]]:
+        """Append a token to the replies of the rows from `start` on; returns those complete and frees their rows."""
+        rows = self._slots[start : self._writing]
+        uniform = torch.tensor([row.request.draws[len(row.sampled)] for row in rows if row.request])
+        tokens, logprobs = _draw(logits, self._temperature, uniform)
+        for row, token, logprob in zip(rows, tokens.tolist(), logprobs.tolist(), strict=True):
+            row.sampled.append(token)
+            row.logprobs.append(logprob)
+        complete = [row for row in rows if row.sampled[-1] == self._end or len(row.sampled) == self._limit]
+        return [self._close(row) for row in reversed(complete)]
+
+    def _close(self, row: _Row) -> tuple[int, Reply]:
+        request = row.request
+        assert request is not None
+        # The last token was sampled but never run through the model, so it is not in the cache.
+        row.ids += row.sampled[:-1]
+        row.request = None
+        self._writing -= 1
+        self._move(row, self._writing)
+        return request.ticket, Reply(row.sampled, row.logprobs, cut=row.sampled[-1] != self._end)
 
 
 def _draw(logits: Tensor, temperature: float, uniform: Tensor) -> tuple[Tensor, Tensor]:

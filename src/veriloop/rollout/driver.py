@@ -8,7 +8,7 @@ from veriloop.core.errors import PlayerError
 from veriloop.core.message import Message, Seat
 from veriloop.core.trace import Trace
 from veriloop.rollout.episode import Episode
-from veriloop.rollout.player import AsyncPlayer, Player, View
+from veriloop.rollout.player import AsyncPlayer, PacedPlayer, Player, View
 
 Players = Mapping[Seat, Player]
 
@@ -17,41 +17,79 @@ def play(episode: Episode, players: Players) -> Trace:
     """Play one episode to its end."""
     while view := episode.pending():
         try:
-            message = players[view.seat].reply([view])[0]
+            answer = players[view.seat].reply([view])[0]
         except PlayerError as error:
-            episode.fail(str(error))
-        else:
-            episode.feed(message)
+            answer = error
+        _take(episode, answer)
     return episode.trace()
 
 
 def play_batch(episodes: Iterable[Episode], players: Players, width: int = 64) -> Iterator[tuple[int, Trace]]:
-    """Play episodes `width` at a time, each seat's views answered together; yields (position, trace) as they end.
+    """Play episodes `width` at a time, each going on as soon as it is answered; yields (position, trace) as they end.
 
     A finished episode's place is taken by the next one at once; a player that fails voids what it was asked for.
     """
-    waiting = enumerate(episodes)
-    live = dict(islice(waiting, width))
-    while live:
-        for seat in ("user", "agent"):
-            _advance(live, seat, players)
-        for position in [position for position, episode in live.items() if episode.pending() is None]:
-            yield position, live.pop(position).trace()
-        live.update(islice(waiting, width - len(live)))
+    desks = {seat: _open_desk(players[seat]) for seat in ("user", "agent")}
+    waiting, live = enumerate(episodes), dict[int, Episode]()
 
+    def ask(position: int) -> bool:
+        view = live[position].pending()
+        if view:
+            desks[view.seat].begin(position, view)
+        return view is not None
 
-def _advance(live: dict[int, Episode], seat: Seat, players: Players) -> None:
-    asked = [(episode, view) for episode in live.values() if (view := episode.pending()) and view.seat == seat]
-    if not asked:
-        return
     try:
-        messages = players[seat].reply([view for _, view in asked])
-    except PlayerError as error:
-        for episode, _ in asked:
-            episode.fail(str(error))
-        return
-    for (episode, _), message in zip(asked, messages, strict=True):
-        episode.feed(message)
+        while True:
+            fresh = list(islice(waiting, width - len(live)))
+            live.update(fresh)
+            ended = [position for position, _ in fresh if not ask(position)]
+            for desk in desks.values():
+                for position, answer in desk.advance():
+                    _take(live[position], answer)
+                    if not ask(position):
+                        ended.append(position)
+            if not live:
+                return
+            for position in ended:
+                yield position, live.pop(position).trace()
+    finally:
+        for desk in desks.values():
+            desk.cancel()
+
+
+def _open_desk(player: Player | PacedPlayer) -> PacedPlayer:
+    return player if hasattr(player, "advance") else _AtOnce(player)  # pyright: ignore[reportReturnType, reportArgumentType]
+
+
+class _AtOnce:
+    """Lets a player that answers a batch at once be asked like one that answers at its own pace."""
+
+    def __init__(self, player: Player) -> None:
+        self.name, self._player = player.name, player
+        self._asked: list[tuple[int, View]] = []
+
+    def begin(self, ticket: int, view: View) -> None:
+        self._asked.append((ticket, view))
+
+    def advance(self) -> list[tuple[int, Message | PlayerError]]:
+        asked, self._asked = self._asked, []
+        if not asked:
+            return []
+        try:
+            messages = self._player.reply([view for _, view in asked])
+        except PlayerError as error:
+            return [(ticket, error) for ticket, _ in asked]
+        return [(ticket, message) for (ticket, _), message in zip(asked, messages, strict=True)]
+
+    def cancel(self) -> None:
+        self._asked.clear()
+
+
+def _take(episode: Episode, answer: Message | PlayerError) -> None:
+    if isinstance(answer, PlayerError):
+        episode.fail(str(answer))
+    else:
+        episode.feed(answer)
 
 
 async def play_async(
@@ -79,11 +117,10 @@ async def play_async(
 async def _play_one(position: int, episode: Episode, players: Mapping[Seat, Player | AsyncPlayer]) -> tuple[int, Trace]:
     while view := episode.pending():
         try:
-            message = await _ask(players[view.seat], view)
+            answer = await _ask(players[view.seat], view)
         except PlayerError as error:
-            episode.fail(str(error))
-        else:
-            episode.feed(message)
+            answer = error
+        _take(episode, answer)
     return position, episode.trace()
 
 

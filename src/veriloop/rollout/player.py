@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from veriloop.core.errors import PlayerError
 from veriloop.core.message import Message, Seat, Turn
 from veriloop.domains.task import UserScenario
 from veriloop.domains.tool import Tool
@@ -45,4 +46,22 @@ class AsyncPlayer(Protocol):
 
     async def reply_async(self, view: View) -> Message:
         """Answer one view; raises PlayerError when infrastructure fails."""
+        ...
+
+
+class PacedPlayer(Protocol):
+    """A player that writes many replies side by side, each done at its own time."""
+
+    name: str
+
+    def begin(self, ticket: int, view: View) -> None:
+        """Take a view; its answer comes under `ticket` from one of the next calls of `advance`."""
+        ...
+
+    def advance(self) -> list[tuple[int, Message | PlayerError]]:
+        """Go on by a step and return the answers that it completed, or why there is none."""
+        ...
+
+    def cancel(self) -> None:
+        """Drop the answers under way."""
         ...
