@@ -4,6 +4,7 @@ import os
 import random
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -127,6 +128,21 @@ class TestDraws:
     def test_the_order_of_weights_does_not_matter(self, weights, seed):
         turned = dict(reversed(weights.items()))
         assert draw(weights, random.Random(seed)) == draw(turned, random.Random(seed))
+
+    def test_names_come_up_by_weight(self):
+        weights, rng = {"a": 1.0, "b": 3.0, "c": 0.0, "d": 4.0}, random.Random(5)
+        counts = Counter(draw(weights, rng) for _ in range(8000))
+        assert counts["c"] == 0
+        assert all(counts[name] == pytest.approx(1000 * weight, rel=0.08) for name, weight in weights.items())
+
+    def test_changed_weights_change_few_draws(self):
+        """No more than twice the share that has to change, however many names stand between."""
+        before = dict.fromkeys("abcdefghijklmnopqr", 1.0)
+        after = {**before, "a": 0.25, "r": 2.0}
+        drawn = [[draw(weights, random.Random(n)) for n in range(4000)] for weights in (before, after)]
+        changed = sum(one != other for one, other in zip(*drawn, strict=True)) / 4000
+        needed = sum(abs(share(before)[name] - share(after)[name]) for name in before) / 2
+        assert needed <= changed + 0.01 and changed <= 2 * needed
 
     @given(WEIGHTS)
     def test_shares_add_up(self, weights):

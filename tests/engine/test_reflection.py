@@ -1,5 +1,6 @@
 """The scripted reflector: weights follow what pilots made, by smaller steps after each rollback."""
 
+import math
 import random
 from dataclasses import replace
 
@@ -9,9 +10,10 @@ from veriloop.engine.evolution import CAP, FLOOR, Evidence, diff_plans, scale
 from veriloop.engine.fitness import list_facets
 from veriloop.engine.plan import FACETS, Workflow, find_reach
 from veriloop.engine.planner import write_plans
-from veriloop.engine.reflection import LARGEST, MOST_ROLLOUTS, MOST_STEPS, reflect
+from veriloop.engine.reflection import LARGEST, MOST_ROLLOUTS, MOST_STEPS, _measure_certainty, reflect
 from veriloop.engine.search import SEARCHES, mutate
 from veriloop.engine.stream import Item, Rejection
+from veriloop.engine.tally import Row
 
 
 @pytest.fixture
@@ -51,13 +53,27 @@ class TestWeights:
         assert after < before
 
     def test_what_was_asked_for_and_never_came_is_given_up(self, evidence):
-        """Twenty pilots' worth of refusals, none of which rests on P18: the user can always take the photo."""
-        many = replace(evidence, items=evidence.items * 20)
+        """Sixty pilots' worth of refusals, none of which rests on P18: the user can always take the photo."""
+        many = replace(evidence, items=evidence.items * 60)
         candidate = reflect(many)
         assert ratio(many, candidate, "clauses", "P18") == pytest.approx(1 / LARGEST, rel=0.01)
         assert any("P18 was asked for" in reason for reason in candidate.reasons)
         again = reflect(replace(many, pairs=candidate.pairs))
         assert again.pairs[0].synthesis.clauses["P18"] <= candidate.pairs[0].synthesis.clauses["P18"]
+
+    def test_what_may_be_chance_moves_weights_less_than_what_is_not(self, evidence):
+        """The same shares, counted ten times as often."""
+        many = replace(evidence, items=evidence.items * 10)
+        moved = [
+            {name: abs(math.log(ratio(one, reflect(one), "tiers", name))) for name in evidence.reach.tiers}
+            for one in (evidence, many)
+        ]
+        assert all(moved[0][name] < moved[1][name] for name in evidence.reach.tiers)
+
+    @pytest.mark.parametrize(("made", "certainty"), [(10, 0.0), (0, 10 / 11), (20, 10 / 11), (13, 0.9 / 1.9)])
+    def test_certainty_is_the_part_of_a_surprise_that_is_no_chance(self, made, certainty):
+        row = Row(facet="tools", name="x", wanted=0.1, asked=0.1, made=made, total=100, names=10, rate=None)
+        assert _measure_certainty(row) == pytest.approx(certainty)
 
     def test_steps_shrink_with_every_rollback(self, evidence):
         moves = []

@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+from functools import lru_cache
 
 from veriloop.core.errors import VeriloopError
 
@@ -27,8 +28,12 @@ class CheckerError(VeriloopError):
     """A checker's source is not of the allowed subset."""
 
 
+@lru_cache(maxsize=64)
 def validate_checker(source: str) -> None:
-    """Raise CheckerError with the line when `source` uses more than the subset or defines no check()."""
+    """Raise CheckerError with the line when `source` uses more than the subset or defines no check().
+
+    What was allowed is remembered: a checker is looked at when it is attached and again when it is proved.
+    """
     tree = _parse(source)
     defined = {name for node in ast.walk(tree) if (name := _defined_name(node))}
     for node in ast.walk(tree):

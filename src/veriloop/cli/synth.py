@@ -33,7 +33,7 @@ class Models:
     model: str = ""
     """The model of all roles under `--roles llm`, of the reflector alone under `--search llm`; its name there."""
     base_url: str = ""
-    """Where that model is served; empty for the SDK's default."""
+    """Where that model is served; empty for OpenAI's own."""
     key_env: str = "OPENAI_API_KEY"
     """Name of the environment variable that holds the key."""
     prices: Annotated[tuple[float, float], Parameter(name="--usd-per-mtok")] = (0.0, 0.0)

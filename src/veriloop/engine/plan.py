@@ -1,5 +1,6 @@
 """Plan pairs: what to synthesise and how to judge it. Plans and workflow are what evolves."""
 
+import math
 import random
 from collections.abc import Mapping
 
@@ -161,9 +162,13 @@ def share(weights: Mapping[str, float]) -> Weights:
 
 
 def draw(weights: Mapping[str, float], rng: random.Random) -> str:
-    """Return a name drawn by weight, whatever order the weights are stored in."""
-    names = sorted(weights)
-    return rng.choices(names, [weights[name] for name in names])[0]
+    """Return a name drawn by weight, whatever order the weights are stored in.
+
+    Every name runs a race at the speed of its weight. So where weights change a little, equal randomness mostly draws
+    the same name, and two plan sets differ on as few orders of a pilot as their weights allow.
+    """
+    times = {name: rng.expovariate(1.0) / weights[name] if weights[name] else math.inf for name in sorted(weights)}
+    return min(times, key=times.__getitem__)
 
 
 def check_scope(domain: Domain, scope: Scope) -> None:

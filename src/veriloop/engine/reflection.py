@@ -1,7 +1,8 @@
 """The scripted reflector: rewrites plans and workflow so that what is made comes nearer to what is wanted.
 
 It counts what a pilot made, rejected and blamed, and moves every weight by a power of (wanted share / found share) and
-of (yield / mean yield): exponentiated gradient steps on the fitness, whose size is halved after each rollback.
+of (yield / mean yield): exponentiated gradient steps on the fitness, smaller where a difference may be chance, and
+halved after each rollback.
 """
 
 from collections.abc import Sequence
@@ -53,8 +54,19 @@ def _find_factor(row: Row, step: float) -> tuple[float, str]:
         return 1.0, "was given up in an earlier round; to ask for it again would waste what it wasted then"
     # As if one task more for each name had been made, as wanted: what was not seen yet is rare, not impossible.
     found = (row.made + row.names * row.wanted) / (row.total + row.names)
-    factor = (row.wanted / found * (row.rate or 1.0)) ** step
+    factor = ((row.wanted / found) ** _measure_certainty(row) * (row.rate or 1.0)) ** step
     return min(LARGEST, max(1 / LARGEST, factor)), f"was {row.made} of {row.total}, wanted {row.wanted * row.total:.0f}"
+
+
+def _measure_certainty(row: Row) -> float:
+    """Return by how much of the way to go from what was found to what is wanted, 0 to 1.
+
+    What was counted differs from what is wanted by chance too, as the count of rare events does: its variance is its
+    mean. The part of the squared difference that is more than chance is what is known to be amiss (James and Stein).
+    """
+    expected = row.wanted * row.total
+    surplus = (row.made - expected) ** 2 / expected
+    return surplus / (1 + surplus)
 
 
 def _find_user_steps(evidence: Evidence, reasons: list[str]) -> float:

@@ -5,15 +5,15 @@ the run's models have used, exact after any number of kills, since an answer and
 """
 
 import sqlite3
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import TypeAdapter
 
 from veriloop.core.base import canonical_json, content_hash
 from veriloop.core.errors import InputError
 from veriloop.llm.chat import ChatAnswer, ChatRequest
+from veriloop.llm.transport import hide_login
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS calls (
@@ -78,11 +78,9 @@ class Cache:
 
 
 def make_key(model: str, base_url: str | None, request: ChatRequest) -> str:
-    """Return what an answer is kept under: the model, where it is served, all that is sent, and which sample it is."""
-    return content_hash([model, _clean(base_url), asdict(request)], length=32)
+    """Return what an answer is kept under: the model, where it is served, all that is sent, and which sample it is.
 
-
-def _clean(base_url: str | None) -> str:
-    """Return an address without login and query, which are secret and change nothing about the answer."""
-    parts = urlsplit(base_url or "")
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    Login and query of the address are left out: they are secret and change nothing about the answer.
+    """
+    asked = {field.name: getattr(request, field.name) for field in fields(request)}
+    return content_hash([model, hide_login(base_url or ""), asked], length=32)

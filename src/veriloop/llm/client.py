@@ -8,29 +8,36 @@ itself got wrong is in the answer, or a ContextError, for the player to judge.
 
 import asyncio
 import copy
-import importlib
+import json
 import os
 import random
 import time
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from veriloop.core.base import derive_seed
-from veriloop.core.errors import BudgetError, InputError, PlayerError, VeriloopError
+from veriloop.core.errors import BudgetError, InputError, PlayerError
 from veriloop.core.message import Usage
 from veriloop.llm.cache import Cache, make_key
 from veriloop.llm.chat import AnswerError, ChatAnswer, ChatRequest, ContextError, RefusedError, read_answer
 from veriloop.llm.limit import AdaptiveLimit
 from veriloop.llm.price import Budget, Price
 from veriloop.llm.retry import Retry, find_delay, is_transient, read_retry_after
+from veriloop.llm.transport import (
+    ConnectionFailedError,
+    Response,
+    Transport,
+    hide_login,
+    open_transport,
+    read_problem,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where a model is served and how it is asked.
 
-    base_url: of the API ("http://127.0.0.1:8000/v1"); None means the SDK's default. key_env: name of the environment
+    base_url: of the API ("http://127.0.0.1:8000/v1"); None means OpenAI's own. key_env: name of the environment
     variable that holds the key; only the name is ever stored. timeout: seconds for one whole attempt. width: requests
     in flight at most, a request that waits for its next attempt included; refusals for load and time-outs halve it and
     good answers widen it again.
@@ -58,10 +65,10 @@ class Spent:
 
 @dataclass(slots=True)
 class _Link:
-    """The SDK's client and the limit on requests in flight; both belong to one event loop."""
+    """The connections and the limit on requests in flight; both belong to one event loop."""
 
     loop: asyncio.AbstractEventLoop
-    sdk: Any
+    transport: Transport
     slots: AdaptiveLimit
 
 
@@ -130,7 +137,7 @@ class Client:
                     self.budget.check()
                     sent += 1
                     try:
-                        answer = await self._attempt(link.sdk, request)
+                        answer = await self._attempt(link.transport, request)
                         link.slots.widen()
                         return answer, sent
                     except _TransientError as error:
@@ -150,13 +157,13 @@ class Client:
         """Close the connections; the next request opens new ones."""
         link, self._line.link = self._line.link, None
         if link is not None:
-            await link.sdk.close()
+            await link.transport.close()
 
     def _connect(self) -> _Link:
         loop = asyncio.get_running_loop()
         if self._line.link is None or self._line.link.loop is not loop:
-            sdk = _open_sdk(self.endpoint, self.read_key())
-            self._line.link = _Link(loop, sdk, AdaptiveLimit(self.endpoint.width))
+            transport = open_transport(self.endpoint.base_url, self.read_key(), self.endpoint.timeout)
+            self._line.link = _Link(loop, transport, AdaptiveLimit(self.endpoint.width))
         return self._line.link
 
     def read_key(self) -> str:
@@ -169,22 +176,19 @@ class Client:
                 f"no key for model {self.endpoint.model!r}: set the environment variable {self.endpoint.key_env}, "
                 "or name a local server by its base URL"
             )
-        return "none"  # local servers ask for no key, but the SDK wants one
+        return "none"  # local servers ask for no key
 
-    async def _attempt(self, sdk: Any, request: ChatRequest) -> ChatAnswer:
-        openai = importlib.import_module("openai")
+    async def _attempt(self, transport: Transport, request: ChatRequest) -> ChatAnswer:
         self.spent.attempts += 1
         try:
-            # The SDK's own time-out starts anew with each byte; an endpoint that trickles must end as well.
-            async with asyncio.timeout(self.endpoint.timeout):
-                response = await sdk.chat.completions.with_raw_response.create(**_spell(self.endpoint.model, request))
-            answer = read_answer(response.content)
-        except (TimeoutError, openai.APITimeoutError):
+            response = await transport.post(_spell(self.endpoint.model, request))
+            if response.status >= 300:
+                raise self._judge_status(response)
+            answer = read_answer(response.body)
+        except TimeoutError:
             raise _TransientError(f"no answer within {self.endpoint.timeout:g} s", busy=True) from None
-        except openai.APIStatusError as error:
-            raise self._judge_status(error) from None
-        except openai.APIConnectionError as error:
-            raise _TransientError(self._redact(f"connection failed: {error.__cause__ or error}")) from None
+        except ConnectionFailedError as error:
+            raise _TransientError(self._redact(f"connection failed: {error}")) from None
         except AnswerError as error:
             raise _TransientError(self._redact(str(error))) from None
         self.spent.answers += 1
@@ -194,19 +198,19 @@ class Client:
         self.budget.charge(dollars)
         return answer
 
-    def _judge_status(self, error: Any) -> Exception:
-        """Return what a status of 4xx or 5xx means."""
-        status: int = error.status_code
-        said = self._redact(f"HTTP {status}: {error.message}")[:500]
-        if status == 402 or error.code == "insufficient_quota":
+    def _judge_status(self, response: Response) -> Exception:
+        """Return what a status that is no success means."""
+        status, problem = response.status, read_problem(response.body)
+        said = self._redact(f"HTTP {status}: {problem.message}")[:500]
+        if status == 402 or problem.code == "insufficient_quota":
             return BudgetError(f"{self._name()} has no quota left: {said}")
         if is_transient(status):
-            asked = read_retry_after(error.response.headers.get("retry-after"), time.time())
+            asked = read_retry_after(response.retry_after, time.time())
             return _TransientError(said, asked, busy=status in (408, 429, 503))
         if status in (401, 403, 404):
             key = f"the key in ${self.endpoint.key_env}"
             return InputError(f"{self._name()} refuses: {said}; check the model's name, the base URL and {key}")
-        if error.code == "context_length_exceeded" or "context length" in said:
+        if problem.code == "context_length_exceeded" or "context length" in said:
             return ContextError(said)
         return RefusedError(f"{self._name()} refuses the request: {said}")
 
@@ -217,34 +221,17 @@ class Client:
 
     def _name(self) -> str:
         url = self.endpoint.base_url
-        return f"model {self.endpoint.model!r} at {_hide_login(url) if url else 'the default endpoint'}"
+        return f"model {self.endpoint.model!r} at {hide_login(url) if url else 'the default endpoint'}"
 
 
-def _open_sdk(endpoint: Endpoint, key: str) -> Any:
-    """Return the SDK's client; importing the SDK takes most of a second, so it happens at the first request."""
-    try:
-        openai = importlib.import_module("openai")
-    except ImportError as error:  # a core dependency, so only a broken installation comes here
-        raise VeriloopError(f"the openai package cannot be imported ({error}); run: pip install openai") from error
-    return openai.AsyncOpenAI(api_key=key, base_url=endpoint.base_url, max_retries=0, timeout=endpoint.timeout)
-
-
-def _hide_login(url: str) -> str:
-    """Return a URL without the user, password and query that some carry."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
-
-def _spell(model: str, request: ChatRequest) -> dict[str, Any]:
-    """Return the arguments of the SDK's call; unset fields are not sent, since not every server knows them."""
+def _spell(model: str, request: ChatRequest) -> bytes:
+    """Return the body of a request; unset fields are not sent, since not every server knows them."""
     fields: dict[str, Any] = {"model": model, "messages": request.messages}
     if request.tools:
         fields["tools"] = request.tools
     if request.seed is not None:
         fields["seed"] = request.seed
-    if request.options:
-        fields["extra_body"] = request.options
-    return fields
+    return json.dumps(fields | request.options).encode()
 
 
 def _add(left: Usage, right: Usage) -> Usage:

@@ -18,7 +18,7 @@ SOLVER: Role = "solver"
 class RoleModel(Frozen):
     """The model that plays a role.
 
-    base_url: where it is served, empty for the SDK's default. key_env: name of the environment variable with the key.
+    base_url: where it is served, empty for OpenAI's own. key_env: name of the environment variable with the key.
     prices: US dollars per million tokens, of prompts and of completions. prompts: folder of edited prompts, empty for
     ours. options: further fields of every request (temperature, max_tokens, ...). width: requests in flight at most.
     timeout: seconds for one attempt. attempts: how often a request is sent before the endpoint counts as down.

@@ -53,7 +53,7 @@ class DataAblation(Frozen):
     plans: int = 64
     few: int = 4
     rounds: int = 3
-    pilot: int = 128
+    pilot: int = 512
     held_out: int
     trials: int = 4
     turns: int = 40
