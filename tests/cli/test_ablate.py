@@ -57,7 +57,7 @@ def test_sizes_are_passed_on(asked: list[Any], tmp_path: Path):
 
 def test_data_is_ablated_over_the_whole_domain(asked: list[Any], tmp_path: Path):
     assert run(["ablate", "data", "parcel", "--out", str(tmp_path), "--tasks", "50", "--held-out", "12"]) == 0
-    assert asked == [DataAblation(tasks=50, held_out=12)]
+    assert asked == [DataAblation(tasks=50, held_out=12, slips=0.3)]
     assert (asked[0].plans, asked[0].few, asked[0].scope) == (64, 4, Scope())
     assert (tmp_path / "ablation.html").exists()
 
@@ -68,3 +68,10 @@ def test_what_belongs_to_rl_is_refused(
 ):
     assert run(["ablate", "data", "parcel", "--out", str(tmp_path / "out"), *option]) == 2
     assert "ablate rl" in capsys.readouterr().err and not asked and not (tmp_path / "out").exists()
+
+
+def test_slips_belong_to_data(asked: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert run(["ablate", "data", "parcel", "--out", str(tmp_path / "a"), "--slips", "0.1"]) == 0
+    assert asked[0].slips == 0.1
+    assert run(["ablate", "rl", "parcel", "--out", str(tmp_path / "b"), "--slips", "0.1"]) == 2
+    assert "ablate data" in capsys.readouterr().err and len(asked) == 1

@@ -28,6 +28,8 @@ class Size:
     """rl: dialogues of those tasks that the agent is fine-tuned on before, 80 by default; 0 for all."""
     held_out: Annotated[int, Parameter(validator=Number(gte=10))] = 240
     """Tasks over databases never trained on, on which the agents are compared."""
+    slips: Annotated[float | None, Parameter(validator=Number(gte=0, lte=1))] = None
+    """data: share of its dialogues in which the scripted agent that demonstrates errs, as models do; 0.3 by default."""
     whole: Annotated[bool, Parameter(negative="")] = False
     """rl: all of the domain, where neither --only-tools nor --only-tiers is given. By default it is one write tool,
     done or refused: an agent this small learns no more than that in an hour on two cores."""
@@ -71,6 +73,8 @@ def ablate_command(
 def _prepare_rl(domain: str, size: Size, scope: Scope) -> Any:
     with needs_extra("train"):
         from veriloop.pipeline.ablation.rl import RlAblation, ablate_rl
+    if size.slips is not None:
+        raise InputError("--slips belongs to `ablate data`; the demonstrations of `ablate rl` are all verified")
     if not size.whole and scope == Scope():
         scope = narrow_scope(load_domain(domain))
     demonstrations = 80 if size.demonstrations is None else size.demonstrations
@@ -82,8 +86,11 @@ def _prepare_data(size: Size, scope: Scope) -> Any:
     with needs_extra("train"):
         from veriloop.pipeline.ablation.data import DataAblation, ablate_data
     if size.demonstrations is not None or size.whole:
-        raise InputError("--demonstrations and --whole belong to `ablate rl`; data takes --tasks and --held-out")
-    config = DataAblation(tasks=size.tasks or 500, held_out=size.held_out, scope=scope)
+        raise InputError(
+            "--demonstrations and --whole belong to `ablate rl`; data takes --tasks, --slips and --held-out"
+        )
+    slips = 0.3 if size.slips is None else size.slips
+    config = DataAblation(tasks=size.tasks or 500, slips=slips, held_out=size.held_out, scope=scope)
     return partial(ablate_data, config=config)
 
 

@@ -40,6 +40,7 @@ class Site:
     solver: str
     band: tuple[float, float]
     trials: int
+    slips: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,7 @@ def set_up(site: Site) -> Bench:
     domain = load_domain(site.domain)
     solver = find_player(site.solver, "agent", Casting(domain)) if site.solver else None
     trial = Trial(solver, site.band, site.trials) if solver else None
-    return Troupe(domain, {}).make_bench(verify=site.verify, trial=trial)
+    return Troupe(domain, {}).make_bench(verify=site.verify, trial=trial, slips=site.slips)
 
 
 def _make_at_site(site: Site, work: Work) -> Item:

@@ -6,6 +6,7 @@ from pathlib import Path
 from veriloop.check.sandbox import shared_sandbox
 from veriloop.core.errors import InputError
 from veriloop.domains.domain import Domain
+from veriloop.domains.task import Task
 from veriloop.engine.difficulty import Trial
 from veriloop.engine.evolution import Search
 from veriloop.engine.gepa import GepaSearch
@@ -27,6 +28,7 @@ from veriloop.rollout.endpoint import EndpointPlayer
 from veriloop.rollout.experts import EXPERTS, load_expert
 from veriloop.rollout.oracle import Oracle
 from veriloop.rollout.scripted import ScriptedUser
+from veriloop.rollout.slip import Slipping
 
 STREAM_ROLES: tuple[Role, ...] = ("synthesiser", "task_verifier", "user", "agent", "trajectory_verifier", "solver")
 """Roles that are asked for every item."""
@@ -76,15 +78,18 @@ class Troupe:
         self._budget = Budget(max_usd, sum(used["dollars"] for used in cache.add_up().values()))
         self._clients = clients if clients is not None else _connect(roles, self._budget, cache)
 
-    def make_bench(self, *, verify: bool = True, trial: Trial | None = None) -> Bench:
-        """Return the bench on which every role without a model is scripted. trial: with its own solver."""
+    def make_bench(self, *, verify: bool = True, trial: Trial | None = None, slips: float = 0.0) -> Bench:
+        """Return the bench on which every role without a model is scripted.
+
+        trial: with its own solver. slips: share of its dialogues in which a scripted agent errs.
+        """
         lines = {_point_to(self._roles[role]) for role in STREAM_ROLES if role in self._roles}
         width = sum(endpoint.width for endpoint in lines) * ITEMS_PER_REQUEST or AHEAD
         return Bench(
             domain=self._domain,
             sandbox=shared_sandbox(),
             user=self.find_player("user") or ScriptedUser(),
-            agent=self.find_player("agent") or find_demonstrator(self._domain),
+            agent=self.find_player("agent") or find_demonstrator(self._domain, slips),
             verify=verify,
             planner=self._find_planner(),
             synthesiser=self._find_synthesiser(),
@@ -145,11 +150,20 @@ class Troupe:
             await client.close()
 
 
-def find_demonstrator(domain: Domain) -> AnyPlayer | Demonstrator:
-    """Return what demonstrates tasks without a model: the domain's expert where there is one, else an oracle."""
+def find_demonstrator(domain: Domain, slips: float = 0.0) -> AnyPlayer | Demonstrator:
+    """Return what demonstrates tasks without a model: the domain's expert where there is one, else an oracle.
+
+    slips: share of its dialogues in which it errs.
+    """
     if domain.name in EXPERTS:
-        return load_expert(domain.name)
-    return lambda task: Oracle(domain, {task.id: task})
+        expert = load_expert(domain.name)
+        return Slipping(expert, slips) if slips else expert
+
+    def demonstrate(task: Task) -> AnyPlayer:
+        oracle = Oracle(domain, {task.id: task})
+        return Slipping(oracle, slips) if slips else oracle
+
+    return demonstrate
 
 
 def _connect(roles: RoleModels, budget: Budget, cache: Cache) -> dict[Role, Client]:

@@ -72,9 +72,9 @@ def run_synthesis(
         troupe = Troupe(domain, config.roles, cache, max_usd=max_usd)
         solver = troupe.find_player(SOLVER) or solver
         trial = Trial(solver, config.band, config.trials) if solver else None
-        bench = troupe.make_bench(verify=config.verify, trial=trial)
+        bench = troupe.make_bench(verify=config.verify, trial=trial, slips=config.slips)
         if staff != Staff():
-            site = Site(full_name(name), config.verify, config.solver, config.band, config.trials)
+            site = Site(full_name(name), config.verify, config.solver, config.band, config.trials, config.slips)
             crew = CREWS[staff.executor](site, staff.workers)
             bench = replace(bench, crew=stack.enter_context(closing(crew)))
         try:

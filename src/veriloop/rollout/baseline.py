@@ -56,17 +56,23 @@ def _call_randomly(view: View) -> Message:
     if rng.random() < 0.5 or not view.tools:
         return Message(content=CLOSING if rng.random() < 0.3 else "Could you tell me more, please?")
     tool = rng.choice(view.tools)
-    seen = [value for turn in view.turns for text in _texts(turn) for value in _VALUE.findall(text)] or ["0"]
     properties: dict[str, dict[str, Any]] = tool.parameters.get("properties", {})
-    arguments = {name: _draw(schema, seen, rng) for name, schema in properties.items()}
+    seen = find_values(view)
+    arguments = {name: draw_argument(schema, seen, rng) for name, schema in properties.items()}
     return Message(tool_calls=(ToolCall(id=f"random_{len(view.turns)}", name=tool.name, arguments=arguments),))
+
+
+def find_values(view: View) -> list[str]:
+    """Return what looks like a value in all that was said and read so far; "0" where nothing does."""
+    return [value for turn in view.turns for text in _texts(turn) for value in _VALUE.findall(text)] or ["0"]
 
 
 def _texts(turn: Any) -> list[str]:
     return [turn.content, *(result.content for result in turn.results)]
 
 
-def _draw(schema: dict[str, Any], seen: list[str], rng: random.Random) -> Any:
+def draw_argument(schema: dict[str, Any], seen: Sequence[str], rng: random.Random) -> Any:
+    """Return a value of a JSON schema's type, a string from what was seen."""
     if "enum" in schema:
         return rng.choice(schema["enum"])
     kind = schema.get("type")
@@ -77,5 +83,5 @@ def _draw(schema: dict[str, Any], seen: list[str], rng: random.Random) -> Any:
     if kind == "boolean":
         return rng.random() < 0.5
     if kind == "array":
-        return [_draw(schema.get("items", {}), seen, rng)]
+        return [draw_argument(schema.get("items", {}), seen, rng)]
     return rng.choice(seen)

@@ -21,6 +21,7 @@ TINY = DataAblation(
     held_out=3,
     trials=1,
     turns=6,
+    slips=0.6,
     model="pico",
     sft=SftConfig(own_tokens=2000, patience=0, batch=4),
 )
@@ -83,7 +84,8 @@ def test_without_validation_nothing_is_proved_and_every_dialogue_kept(ablation: 
         kept = list(iter_dialogues(run))
     data = result["table"][0]["no-validation"]["data"]
     assert len(kept) == data["dialogues"] >= 8
-    assert data["failed_dialogues"] == sum(not dialogue.good for dialogue in kept)
+    assert data["failed_dialogues"] == sum(not dialogue.good for dialogue in kept) > 0
+    assert result["table"][0]["full"]["data"]["failed_dialogues"] == 0, "those that failed are no demonstrations"
 
 
 def test_tasks_that_no_proof_would_pass_are_counted(ablation: tuple[Path, dict[str, Any]]):

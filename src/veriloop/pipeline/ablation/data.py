@@ -3,11 +3,16 @@
 Every arm makes the same number of tasks with one thing left out, and an agent made from scratch is fine-tuned on as
 many tokens of their dialogues. All are measured on one set of tasks that no arm made, over databases that none saw,
 against the scripted user: what a trained user learned from one arm's data would favour that arm.
+
+Scripts draft what the policy allows and play it right, so that validation would find nothing. Hence the agent that
+demonstrates errs in a share of its dialogues, in all arms alike, as a model in its place would.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
+
+from pydantic import Field
 
 from veriloop.check.sandbox import judge, shared_sandbox
 from veriloop.core.base import Frozen, derive_seed
@@ -44,12 +49,14 @@ ARMS = (BASE, "no-validation", "no-evolution", "few-plans")
 class DataAblation(Frozen):
     """What every seed does.
 
-    tasks: accepted tasks of each arm. plans, few: plan pairs of the arms with many and with few. rounds, pilot: of
+    tasks: accepted tasks of each arm. slips: share of its dialogues in which the agent that demonstrates them errs.
+    plans, few: plan pairs of the arms with many and with few. rounds, pilot: of
     reflection. held_out: tasks of the test set, made from two plans as they are written. sft: by tokens, not steps.
     """
 
     scope: Scope = Scope()
     tasks: int
+    slips: float = Field(default=0.0, ge=0, le=1)
     plans: int = 64
     few: int = 4
     rounds: int = 3
@@ -62,7 +69,7 @@ class DataAblation(Frozen):
 
     def of_arm(self, arm: str, seed: int) -> SynthConfig:
         """Return how an arm makes its tasks; arms of one seed draw the same orders."""
-        shared = {"scope": self.scope, "rounds": self.rounds, "pilot": self.pilot}
+        shared = {"scope": self.scope, "rounds": self.rounds, "pilot": self.pilot, "slips": self.slips}
         full = SynthConfig(n=self.tasks, seed=derive_seed(seed, "data") % 2**31, plans=self.plans, **shared)
         changes: dict[str, dict[str, Any]] = {
             "no-validation": {"verify": False},
