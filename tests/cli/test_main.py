@@ -84,7 +84,8 @@ def test_text_for_people(capsys: pytest.CaptureFixture[str], small_run: Path, tm
         )
         == 0
     )
-    assert capsys.readouterr().out == "agent   pass^1\noracle  1.000 [1.000, 1.000]\n"
+    head = "8 tasks, 1 dialogues each, against the user scripted\n"
+    assert capsys.readouterr().out == f"{head}agent   pass^1\noracle  1.000 [1.000, 1.000]\n"
 
 
 def test_check_names_what_to_mend(capsys: pytest.CaptureFixture[str], tmp_path: Path):
@@ -109,8 +110,8 @@ def test_check_names_what_to_mend(capsys: pytest.CaptureFixture[str], tmp_path: 
         "        '''Set.'''\n"
         "        return self.db.clocks.update(name, set_at=time.perf_counter())\n"
         "domain = ToolkitDomain('clock', '1. Be on time.', Desk, House,\n"
-        "    lambda database: {'clocks': {'hall': Clock(name='hall')}},\n"
-        "    lambda db: [Caller('ada', 'Ada', {'clock': 'hall'})], ())\n"
+        "    lambda database: {'clocks': {database: Clock(name=database)}},\n"
+        "    lambda db: [Caller('ada', 'Ada', {'clock': next(iter(db.clocks)).name})], (), {'clock': ref('clock')})\n"
     )
     found = call(capsys, "check", file, code=1)
     assert found["ok"] is False
@@ -293,3 +294,27 @@ def test_another_seed_differs(small_run: Path, tmp_path: Path, capsys: pytest.Ca
     capsys.readouterr()
     ours = {path.name for path in (tmp_path / "run" / "tasks").iterdir()}
     assert not ours & {path.name for path in (small_run / "tasks").iterdir()}
+
+
+def test_an_agent_that_nobody_serves_is_no_measurement(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    assert run(["synth", "parcel", "-n", "2", "--no-evolve", "--rounds", "0", "--out", str(tmp_path / "run")]) == 0
+    capsys.readouterr()
+    nowhere = ["--agent", "openai:m", "--base-url", "http://127.0.0.1:9/v1", "--trials", "1"]
+    assert run(["eval", "parcel", *nowhere, "--tasks", str(tmp_path / "run")]) == 1
+    said = capsys.readouterr().out
+    assert "no dialogue counts: 2 of 2 are void" in said and "connection failed" in said
+
+
+def test_drafts_given_up_are_told_by_reason(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    easy = ["--solver", "expert", "--trials", "1", "--no-evolve", "--rounds", "0", "--only-tiers", "single"]
+    assert run(["synth", "parcel", "-n", "1", *easy, "--out", str(tmp_path / "run")]) == 1
+    said = capsys.readouterr().out
+    assert "0 tasks proved" in said and "too easy or too hard for the solver (--band)" in said
+
+
+def test_the_overview_says_what_each_command_does(capsys: pytest.CaptureFixture[str]):
+    assert run(["--help"]) == 0
+    said = " ".join(capsys.readouterr().out.replace("\u2502", " ").split())
+    assert all(what.rstrip(".").split(" with ")[0][:40] in said for what in COMMANDS.values())
+    assert run(["synth", "parcel", "--bogus"]) == 2
+    assert "see veriloop synth --help" in capsys.readouterr().err

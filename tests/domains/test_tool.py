@@ -219,3 +219,8 @@ def test_results_as_text():
     assert dump_result({"a": (1, None)}) == '{"a": [1, null]}'
     assert parse_content('{"a": 1}') == {"a": 1}
     assert parse_content("plain") == "plain"
+
+
+def test_a_kind_that_is_none_is_refused_where_it_stands():
+    with pytest.raises(InputError, match="'wirte' is no kind of tool; it is one of read, write, generic"):
+        tool("wirte")  # pyright: ignore[reportArgumentType]

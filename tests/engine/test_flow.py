@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import threading
+from contextlib import closing
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from veriloop.core.errors import BudgetError
 from veriloop.engine.flow import Seen, run_in_order
+from veriloop.llm.limit import TURN
 
 
 def flow(delays, width, log=None):
@@ -247,3 +249,14 @@ class TestCtrlC:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         assert list(run_in_order(lambda: next(works, None), 1)) == [signal.SIG_IGN]
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def test_requests_of_what_was_begun_first_go_first():
+    async def tell() -> int:
+        await asyncio.sleep(0)
+        return TURN.get()
+
+    left = iter(range(5))
+    with closing(run_in_order(lambda: tell() if next(left, None) is not None else None, 2)) as made:
+        assert list(made) == [0, 1, 2, 3, 4]
+    assert TURN.get() == 0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from veriloop.llm.limit import AdaptiveLimit
+from veriloop.llm.limit import TURN, AdaptiveLimit
 
 
 async def stay(limit: AdaptiveLimit, inside: list[int], seen: list[int], pause: float = 0.0) -> None:
@@ -108,3 +108,24 @@ def test_whatever_happens_the_count_stays_right(most: int, steps: list[str]) -> 
             await limit.__aexit__(None, None, None)
 
     asyncio.run(run())
+
+
+def test_who_was_begun_first_goes_first() -> None:
+    """Whatever order they came in."""
+    order: list[int] = []
+
+    async def come(limit: AdaptiveLimit, turn: int) -> None:
+        TURN.set(turn)
+        async with limit:
+            order.append(turn)
+            await asyncio.sleep(0)
+
+    async def run() -> None:
+        limit = AdaptiveLimit(1)
+        async with limit:
+            waiting = [asyncio.create_task(come(limit, turn)) for turn in (5, 2, 9, 0, 2)]
+            await asyncio.sleep(0)
+        await asyncio.gather(*waiting)
+
+    asyncio.run(run())
+    assert order == [0, 2, 2, 5, 9]

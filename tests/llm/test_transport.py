@@ -9,7 +9,16 @@ import pytest
 from servers import faulty
 from servers.faulty import FaultyServer
 from veriloop.core.errors import InputError
-from veriloop.llm.transport import OPENAI, Problem, Response, _spell_address, hide_login, open_transport, read_problem
+from veriloop.llm.transport import (
+    OPENAI,
+    Problem,
+    Response,
+    _spell_address,
+    check_reachable,
+    hide_login,
+    open_transport,
+    read_problem,
+)
 
 
 def post(address: str | None, key: str = "k", body: bytes = b"{}", timeout: float = 5.0) -> Response:
@@ -102,3 +111,23 @@ def test_a_proxy_of_the_environment_is_used_unless_the_host_is_excepted(monkeypa
             post(server.base_url)
         assert (len(proxy.requests), len(server.requests)) == (1, 1)
     assert proxy.requests[0][1]["host"] == "models.invalid"
+
+
+def test_a_server_that_listens_is_reached_without_a_request():
+    with FaultyServer() as server:
+        check_reachable(server.base_url)
+        assert server.requests == []
+        address = server.base_url
+    with pytest.raises(InputError, match=r"nothing answers at http://127.0.0.1:\d+/v1"):
+        check_reachable(address)
+
+
+@pytest.mark.parametrize("address", ["http://", "ftp://host/v1", "http://h:port/v1", "nonsense"])
+def test_an_address_that_cannot_be_reached_is_named(address: str):
+    with pytest.raises(InputError, match="nothing answers at"):
+        check_reachable(address)
+
+
+def test_nobody_can_tell_who_listens_behind_a_proxy(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    check_reachable("http://models.invalid/v1")

@@ -14,7 +14,7 @@ from veriloop.domains.domain import Caller, ToolkitDomain
 from veriloop.domains.source import Yield, choice, ref
 from veriloop.domains.tool import tool
 from veriloop.pipeline import check_domain as module
-from veriloop.pipeline.check_domain import check_behaviour, check_declarations, check_domain, make_visits
+from veriloop.pipeline.check_domain import check_behaviour, check_declarations, check_domain, check_people, make_visits
 from veriloop.pipeline.coverage import check_coverage
 from veriloop.pipeline.finding import Finding
 
@@ -245,3 +245,25 @@ def test_domain_in_which_nothing_can_be_asked_for():
 
     [finding] = check_coverage(make(Silent, clauses=()))
     assert finding.where == "synthesis"
+
+
+class TestPeople:
+    def test_sound_people(self, parcel: Any):
+        assert list(check_people(parcel)) == list(check_people(make())) == []
+
+    def test_who_is_met_in_both_splits_is_named(self):
+        both = replace(make(), load=lambda database: load(database.replace("test", "train")))
+        [finding] = check_people(both)
+        assert finding.where == "callers" and "train-0 are in test-0 too" in finding.what and "G0" in finding.what
+
+    def test_what_kinds_leave_out_is_named_and_nobody_is_visited(self, monkeypatch: pytest.MonkeyPatch):
+        bare = replace(make(), kinds={"key": KEY})
+        monkeypatch.setattr(module, "load_domain", lambda _name: bare)
+        [finding] = check_domain("hotel")
+        assert finding.where == "kinds" and "'owner'" in finding.what
+
+    def test_callers_that_are_none(self, monkeypatch: pytest.MonkeyPatch):
+        bare = replace(make(), find_callers=lambda db: [{"owner": "G0"}])
+        monkeypatch.setattr(module, "load_domain", lambda _name: bare)
+        [finding] = check_domain("hotel")
+        assert "it is a dict" in finding.what

@@ -399,3 +399,21 @@ def test_several_threads_of_the_server_are_used(serve, tmp_path):
 
     run_synthesis("parcel", tmp_path / "run", config(serve(fault=slow), n=8))
     assert most >= 6
+
+
+def test_where_nothing_listens_nothing_is_written(tmp_path):
+    with faulty.FaultyServer() as server:
+        nowhere = server.base_url
+    model = RoleModel(model="m", base_url=nowhere)
+    chosen = SynthConfig(n=1, roles={"user": model})
+    with pytest.raises(InputError, match="nothing answers at"):
+        run_synthesis("parcel", tmp_path / "run", chosen)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_finished_run_is_resumed_when_its_models_are_gone(parcel, tmp_path):
+    with RoleServer(parcel, load_expert("parcel"), databases=DATABASES) as server:
+        chosen = config(server, n=1)
+        made = run_synthesis("parcel", tmp_path / "run", chosen)
+    again = run_synthesis("parcel", tmp_path / "run", chosen, resume=True)
+    assert again.proved == made.proved == 1

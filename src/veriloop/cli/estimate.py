@@ -39,7 +39,9 @@ def estimate_command(
     with show_progress("rehearsing") as progress:
         found = estimate_run(domain, config, chars_per_token=chars_per_token, progress=progress)
     most = evolution.models.max_usd
-    return Result(found.model_dump(mode="json"), _describe(found), 1 if most is not None and found.usd > most else 0)
+    dear = most is not None and found.usd > most
+    said = _describe(found) + (f"\nthat is more than --max-usd {most:g}" if dear else "")
+    return Result(found.model_dump(mode="json"), said, 1 if dear else 0)
 
 
 def _describe(found: Estimate) -> str:
@@ -49,4 +51,6 @@ def _describe(found: Estimate) -> str:
     rows = [[role, use.calls, use.prompt_tokens, use.completion_tokens, use.usd] for role, use in found.roles.items()]
     total = f"{found.calls:,} calls, {found.tokens:,} tokens, {found.usd:.4f} USD"
     items = f"{found.items:,} items in all, {found.pilot_items:,} of them in pilots"
+    if 2 * found.pilot_items > found.items:
+        items += " (--pilot N makes those smaller, --rounds 0 --no-evolve does without)"
     return "\n".join([align_table(head, rows), f"about {total}, for {items}"])

@@ -77,7 +77,17 @@ def eval_command(
         evaluate = run_official_evaluation if how.official or official_split(tasks) else run_evaluation
         contest = Contest(domain, agent, user, tasks)
         summary = evaluate(contest, config, endpoint=endpoint, out=out, progress=progress)
-    return Result(summary, describe_scores({agent: summary}))
+    return Result(summary, _describe(agent, summary), 0 if summary["counted"] else 1)
+
+
+def _describe(agent: str, summary: dict[str, Any]) -> str:
+    played = summary["tasks"] * summary["trials"]
+    if not summary["counted"]:
+        why = f"{summary['void']} of {played} are void ({summary['void_reason']})"
+        return f"no dialogue counts: {why}; the same line tries again"
+    head = f"{summary['tasks']} tasks, {summary['trials']} dialogues each, against the user {summary['user']}"
+    void = f"; {summary['void']} of {played} are void and count in nothing" if summary["void"] else ""
+    return f"{head}{void}\n{describe_scores({agent: summary})}"
 
 
 def describe_scores(summaries: dict[str, dict[str, Any]]) -> str:

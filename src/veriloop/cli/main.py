@@ -12,7 +12,21 @@ import veriloop
 from veriloop.cli.output import Result, write_error, write_result
 from veriloop.core.errors import InputError, VeriloopError
 
-COMMANDS = ("demo", "domains", "check", "probe", "estimate", "synth", "export", "sft", "rl", "eval", "ablate", "report")
+COMMANDS = {
+    "demo": "The whole chain on the embedded parcel domain, with real training.",
+    "domains": "What there is to work on.",
+    "check": "What to mend in a domain of your own.",
+    "probe": "Whether models are up to the engine's roles.",
+    "estimate": "What a run with models will ask for and cost.",
+    "synth": "Proved tasks with demonstrations.",
+    "export": "Data that trainers load.",
+    "sft": "Fine-tune a user or an agent on a run's dialogues.",
+    "rl": "Train an agent by GRPO on a run's tasks.",
+    "eval": "Measure an agent: pass^k with intervals.",
+    "ablate": "Measure what a part of the method is worth.",
+    "report": "One page about a run that works offline.",
+}
+"""Command -> what it does, for the overview, which must not import any of them."""
 INTERRUPTED = 130
 
 
@@ -26,8 +40,8 @@ def make_app() -> App:
         suppress_keyboard_interrupt=False,
     )
     app.meta.suppress_keyboard_interrupt = False
-    for name in COMMANDS:
-        app.command(f"veriloop.cli.{name}:{name}_command", name=name)
+    for name, what in COMMANDS.items():
+        app.command(f"veriloop.cli.{name}:{name}_command", name=name, help=what)
 
     @app.meta.default
     def launch(
@@ -71,7 +85,8 @@ def run(arguments: Sequence[str]) -> int:
         )
         return launched or 0
     except CycloptsError as error:
-        write_error(f"{str(error).rstrip('. ')}; see veriloop --help")
+        command = f"{arguments[0]} " if arguments and arguments[0] in COMMANDS else ""
+        write_error(f"{str(error).rstrip('. ')}; see veriloop {command}--help")
         return 2
     except VeriloopError as error:
         write_error(str(error))

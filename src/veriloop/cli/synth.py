@@ -19,6 +19,15 @@ from veriloop.pipeline.synthesis import Staff, run_synthesis
 
 PILOT, ITEMS_PER_PLAN = 48, 8
 """Items of a pilot, at least, and for each of many plans."""
+LOST: dict[str, str] = {
+    "synth": "with nothing to ask for",
+    "duplicate": "made already",
+    "proof": "not proved",
+    "review": "sent back by the task verifier",
+    "rollout": "in which no dialogue passed",
+    "difficulty": "too easy or too hard for the solver (--band)",
+}
+"""Stage -> what is wrong with drafts given up there."""
 PROPOSALS = 3
 """Fewer than these are hardly worth their pilots."""
 
@@ -175,8 +184,10 @@ def _foretell(config: SynthConfig) -> str:
 
 
 def _describe(result: SynthResult) -> str:
+    lost = ", ".join(f"{count} {LOST[stage]}" for stage, count in result.rejected.items())
     lines = [
-        f"{result.proved} tasks proved of {result.attempted} drafts, {result.no_write} of them to be refused",
+        f"{result.proved} tasks proved of {result.attempted} drafts; {result.no_write} of them allow no change",
+        *([f"drafts given up: {lost}"] if lost else []),
         f"checkers caught {result.mutation_score:.2%} of the mutants before acceptance"
         if result.mutation_score is not None
         else "nothing was verified",

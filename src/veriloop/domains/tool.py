@@ -57,7 +57,9 @@ class Mark:
 def tool(
     kind: ToolKind, *, seat: Seat = "agent", yields: tuple[Yield, ...] = (), topics: tuple[str, ...] = ()
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Mark a method of a toolkit as a tool of `seat`."""
+    """Mark a method of a toolkit as a tool of `seat`; raises InputError for a kind that is none."""
+    if kind not in get_args(ToolKind):
+        raise InputError(f"{kind!r} is no kind of tool; it is one of {', '.join(get_args(ToolKind))}")
 
     def decorate(method: Callable[..., Any]) -> Callable[..., Any]:
         setattr(method, _MARK, Mark(kind, seat, yields, topics))

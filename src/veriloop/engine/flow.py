@@ -6,10 +6,13 @@ What is begun depends on what was handed back before and never on which answer c
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
+from contextvars import copy_context
+from itertools import count
 from typing import Any, Protocol, TypeVar
 
 from veriloop.core.errors import BudgetError
 from veriloop.engine.interruption import Interruption
+from veriloop.llm.limit import TURN
 
 T = TypeVar("T")
 Launch = Callable[[], Coroutine[Any, Any, T] | None]
@@ -38,10 +41,11 @@ def run_in_order(launch: Launch[T], width: int, line: Line | None = None) -> Gen
     with asyncio.Runner() as runner, Interruption(runner.get_loop()) as interruption:
         loop = runner.get_loop()
         begun: deque[asyncio.Task[T]] = deque()
+        numbers = count()
         try:
             while True:
                 while len(begun) < width and (work := launch()) is not None:
-                    begun.append(loop.create_task(work))
+                    begun.append(_begin(loop, work, next(numbers)))
                 if not begun:
                     break
                 result = interruption.wait_for(begun[0])
@@ -59,6 +63,13 @@ def run_in_order(launch: Launch[T], width: int, line: Line | None = None) -> Gen
             loop.run_until_complete(asyncio.gather(*begun, return_exceptions=True))
             if line:
                 loop.run_until_complete(line.close())
+
+
+def _begin(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T], number: int) -> asyncio.Task[T]:
+    """Begin a piece of work whose requests go before those of all that is begun after it."""
+    context = copy_context()
+    context.run(TURN.set, number)
+    return loop.create_task(work, context=context)
 
 
 class Seen:

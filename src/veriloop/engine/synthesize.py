@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Coroutine, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -60,9 +61,9 @@ class SynthResult(Frozen):
     """What a run made; the keys of `synth --json`.
 
     closest_plans: distance of the two plans as written that are nearest to each other, 0 to 1; None for a single plan.
-    streams: plans that were paused, tried again or given up. spent: by role the attempts, answers, tokens and dollars.
-    notes: what a script did in a model's place. solved: mean share of the solver's dialogues about proved tasks that
-    pass; None without a solver.
+    streams: plans that were paused, tried again or given up. rejected: drafts given up, by stage. spent: by role the
+    attempts, answers, tokens and dollars. notes: what a script did in a model's place. solved: mean share of the
+    solver's dialogues about proved tasks that pass; None without a solver.
     """
 
     run: str
@@ -74,6 +75,7 @@ class SynthResult(Frozen):
     rounds: tuple[Round, ...]
     closest_plans: float | None = None
     streams: tuple[Event, ...] = ()
+    rejected: dict[str, int] = {}
     spent: dict[str, dict[str, float]] = {}
     notes: tuple[str, ...] = ()
     solved: float | None = None
@@ -166,9 +168,11 @@ def _read(ledger: Ledger, position: int, stage: str) -> dict[str, Any]:
 def summarise(ledger: Ledger, run: str, seconds: float) -> SynthResult:
     """Count what a ledger holds."""
     attempted = tried = caught = 0
+    rejected = Counter[str]()
     for entry in ledger.entries("drafts"):
         drafts = entry.payload
         attempted += len(drafts["rejections"]) + drafts["accepted"]
+        rejected.update(found["stage"] for found in drafts["rejections"])
         tried += drafts["mutants_tried"]
         caught += drafts["mutants_caught"]
     accepted = [entry.payload for entry in ledger.entries("accepted")]
@@ -183,6 +187,7 @@ def summarise(ledger: Ledger, run: str, seconds: float) -> SynthResult:
         rounds=tuple(Round.model_validate(found) for found in ledger.get_meta("rounds", [])),
         closest_plans=ledger.get_meta("closest_plans"),
         streams=tuple(Event.model_validate(found) for found in ledger.get_meta("streams", [])),
+        rejected=dict(sorted(rejected.items())),
         spent=ledger.get_meta("spent", {}),
         notes=tuple(ledger.get_meta("notes", [])),
         solved=round(sum(solved) / len(solved), 4) if solved else None,

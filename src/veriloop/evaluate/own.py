@@ -105,6 +105,7 @@ def summarise(
         "passed": sum(map(sum, trials)),
         "counted": sum(map(len, trials)),
         "void": sum(scores[place].outcome is None for place in places),
+        "void_reason": next((scores[place].error for place in places if scores[place].error), ""),
         "checker_errors": sum(scores[place].outcome is Outcome.ERROR for place in places),
         "pass_hat": found,
         "interval_95": intervals,

@@ -24,11 +24,15 @@ class Played(Frozen):
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What the statistics need of a dialogue: `passed` is None when it must not count (void, or the checker broke)."""
+    """What the statistics need of a dialogue: `passed` is None when it must not count (void, or the checker broke).
+
+    error: why it is void.
+    """
 
     passed: bool | None
     stop: StopReason
     outcome: Outcome | None
+    error: str | None = None
 
 
 def score_of(played: Played) -> Score:
@@ -36,7 +40,8 @@ def score_of(played: Played) -> Score:
     verdict = played.verdict
     counts = verdict is not None and verdict.outcome is not Outcome.ERROR
     passed = verdict.passed if verdict and counts else None
-    return Score(passed, played.trace.stop, verdict.outcome if verdict else None)
+    error = played.trace.error if verdict is None else None
+    return Score(passed, played.trace.stop, verdict.outcome if verdict else None, error)
 
 
 class Record:

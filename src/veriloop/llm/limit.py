@@ -4,9 +4,18 @@ Additive increase and multiplicative decrease (Chiu and Jain, 1989), as congesti
 """
 
 import asyncio
-from collections import deque
+import heapq
+from contextvars import ContextVar
+from itertools import count
 from types import TracebackType
 from typing import Self
+
+TURN: ContextVar[int] = ContextVar("turn", default=0)
+"""Of those who wait for the endpoint, who has the lowest goes first.
+
+Work that was begun first is then finished first. Side by side, all would reach what takes the processor, such as a
+proof, at the same moment, and the endpoint would have nothing to do meanwhile.
+"""
 
 
 class AdaptiveLimit:
@@ -21,12 +30,13 @@ class AdaptiveLimit:
         self.epoch = 0
         """Counts the decreases: a failure of a request from before the last one says nothing new."""
         self._used = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._count = count()
 
     async def __aenter__(self) -> Self:
         while self._used >= int(self.width):
             turn = asyncio.get_running_loop().create_future()
-            self._waiting.append(turn)
+            heapq.heappush(self._waiting, (TURN.get(), next(self._count), turn))
             try:
                 await turn
             except asyncio.CancelledError:
@@ -56,7 +66,7 @@ class AdaptiveLimit:
     def _wake(self) -> None:
         free = int(self.width) - self._used
         while free > 0 and self._waiting:
-            turn = self._waiting.popleft()
+            turn = heapq.heappop(self._waiting)[-1]
             if not turn.done():
                 turn.set_result(None)
                 free -= 1

@@ -7,6 +7,7 @@ call on looking through its connections, and as long on copying messages whose s
 import importlib
 import json
 import os
+import socket
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
@@ -57,7 +58,7 @@ def open_transport(base_url: str | None, key: str, timeout: float) -> Transport:
     timeout: seconds until a response is there in full. aiohttp takes a fifth of a second to import, so that happens
     here.
     """
-    return _Http(_spell_address(base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI), key, timeout)
+    return _Http(_find_address(base_url), key, timeout)
 
 
 class _Http:
@@ -89,6 +90,23 @@ class _Http:
         await self._session.close()
 
 
+def check_reachable(base_url: str | None, timeout: float = 5.0) -> None:
+    """Raise InputError when nothing listens where a model is said to be served; nothing is asked.
+
+    Where a proxy stands between, nobody can tell, and nothing is raised.
+    """
+    url = _find_address(base_url)
+    parts = urlsplit(url)
+    try:
+        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        if not _find_proxy(url):
+            socket.create_connection((parts.hostname or "", port), timeout).close()
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"nothing answers at {hide_login(base_url or url)} ({error}); start the server, or mend the address"
+        ) from error
+
+
 def read_problem(body: bytes) -> Problem:
     """Return what the body of an error says, in the shape that OpenAI gives it or in that of common servers."""
     try:
@@ -112,6 +130,10 @@ def _find_proxy(url: str) -> str | None:
     """Return the proxy that the environment names for an address (HTTP_PROXY, HTTPS_PROXY, NO_PROXY)."""
     parts = urlsplit(url)
     return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+
+
+def _find_address(base_url: str | None) -> str:
+    return _spell_address(base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI)
 
 
 def _spell_address(base_url: str) -> str:

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from veriloop.core.base import derive_seed
+from veriloop.core.base import canonical_json, derive_seed
 from veriloop.core.errors import ToolError
 from veriloop.core.message import Seat, ToolCall, ToolResult
-from veriloop.domains.domain import Domain
+from veriloop.domains.domain import Caller, Domain
 from veriloop.domains.registry import load_domain
 from veriloop.domains.session import Session
 from veriloop.domains.task import Initial
@@ -19,6 +19,7 @@ from veriloop.pipeline.finding import Finding
 
 Progress = Callable[[int, int], None]
 DATABASES = 3
+SPLITS = ("train", "test")
 CALLERS = 6
 """People of each database whose calls are tried."""
 DRAFTS = 4
@@ -39,6 +40,9 @@ def check_domain(name: str, *, seed: int = 0, progress: Progress | None = None) 
     domain = load_domain(name)
     report = progress or (lambda _done, _total: None)
     findings = list(check_declarations(domain))
+    findings += check_people(domain)
+    if any(finding.where == "kinds" or finding.where.startswith("caller of") for finding in findings):
+        return _unique(findings)  # nobody can be visited then
     visits = list(make_visits(domain, seed))
     for number, visit in enumerate(visits):
         findings += check_behaviour(domain, visit, random.Random(derive_seed("behaviour", seed, number)))
@@ -69,6 +73,29 @@ def check_declarations(domain: Domain) -> Iterator[Finding]:
                 yield Finding(
                     where=where, what=f"{name!r} is no read tool", fix="name the tool that shows the evidence"
                 )
+
+
+def check_people(domain: Domain) -> Iterator[Finding]:
+    """Yield callers that synthesis could not use, and people of training databases whom the test set meets again."""
+    known = dict[str, dict[str, str]]()
+    for split in SPLITS:
+        people = known.setdefault(split, {})
+        for index in range(DATABASES):
+            database = domain.database(split, index)
+            for caller in domain.callers(database, split):
+                if not isinstance(caller, Caller):
+                    what = f"it is a {type(caller).__name__}"
+                    yield Finding(where=f"caller of {database}", what=what, fix="let callers be Caller objects")
+                    return
+                people[canonical_json(caller.known)] = database
+                if missing := sorted(caller.known.keys() - domain.kinds.keys()):
+                    what = f"callers know their {missing[0]!r}, and `kinds` does not say what that is"
+                    yield Finding(where="kinds", what=what, fix=f'add "{missing[0]}" to the domain\'s kinds')
+    train, test = (known[split] for split in SPLITS)
+    if both := sorted(train.keys() & test.keys()):
+        what = f"{len(both)} callers of {train[both[0]]} are in {test[both[0]]} too, such as {both[0]}"
+        fix = "give the databases of `test` people and identifiers of their own, or what is measured was trained on"
+        yield Finding(where="callers", what=what, fix=fix)
 
 
 def make_visits(domain: Domain, seed: int = 0) -> Iterator[Visit]:

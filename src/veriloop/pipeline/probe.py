@@ -30,7 +30,7 @@ from veriloop.engine.role.verifier import ModelVerifier
 from veriloop.engine.setting import Order
 from veriloop.engine.stream import make_item
 from veriloop.llm.cache import Cache
-from veriloop.pipeline.roles import Troupe, check_roles
+from veriloop.pipeline.roles import Troupe, check_endpoints, check_roles
 from veriloop.rollout.endpoint import EndpointPlayer
 
 ITEMS = 16
@@ -74,6 +74,7 @@ def probe_roles(
     if not asked:
         raise InputError("no role is played by a model; name one with --roles llm --model M or in a table of roles")
     check_roles(asked, max_usd)
+    check_endpoints(asked)
     cache = Cache()
     troupe = Troupe(domain, asked, cache, max_usd=max_usd)
     cases = _build_cases(domain, troupe, asked)

@@ -24,6 +24,7 @@ from veriloop.llm.cache import Cache
 from veriloop.llm.client import Client, Endpoint
 from veriloop.llm.price import Budget, Price
 from veriloop.llm.retry import Retry
+from veriloop.llm.transport import check_reachable
 from veriloop.rollout.endpoint import EndpointPlayer
 from veriloop.rollout.experts import EXPERTS, load_expert
 from veriloop.rollout.oracle import Oracle
@@ -55,6 +56,12 @@ def check_roles(roles: RoleModels, max_usd: float | None) -> None:
         if model.prompts and not Path(model.prompts).is_dir():
             raise InputError(f"--prompts {model.prompts!r} is no folder; make one with a {role}.md in it")
         Client(_point_to(model)).read_key()
+
+
+def check_endpoints(roles: RoleModels) -> None:
+    """Raise InputError when nothing listens where a role's model is said to be served."""
+    for address in dict.fromkeys(model.base_url for model in roles.values()):
+        check_reachable(address or None)
 
 
 class Troupe:

@@ -22,7 +22,7 @@ from veriloop.engine.synthesize import SynthConfig, SynthResult, synthesize
 from veriloop.llm.cache import Cache
 from veriloop.pipeline.crew import CREWS, Executor, Site
 from veriloop.pipeline.players import SEE_GOLD, Casting, find_player
-from veriloop.pipeline.roles import STREAM_ROLES, Troupe, check_roles
+from veriloop.pipeline.roles import STREAM_ROLES, Troupe, check_endpoints, check_roles
 from veriloop.proof.prove import render_checker_file
 from veriloop.store.artefact import write_artefacts
 from veriloop.store.manifest import write_manifest
@@ -64,6 +64,8 @@ def run_synthesis(
     check_roles(config.roles, max_usd)
     check_staff(staff, config.roles)
     solver = find_solver(domain, config)
+    if not resume:  # what is finished can be resumed when its models are gone
+        check_endpoints(config.roles)
     settings = {"domain": full_name(name), **config.model_dump(mode="json")}
     with create_run(out, settings, resume=resume) as run, ExitStack() as stack:
         run.ledger.put_meta("config", settings)
