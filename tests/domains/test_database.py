@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from pydantic import ValidationError
 
-from veriloop.core.errors import ToolError
+from veriloop.core.errors import InputError, ToolError
 from veriloop.core.message import Change
 from veriloop.domains.database import Database, Row, Table, digest_changes
 from veriloop.domains.session import step_changes
@@ -147,3 +147,16 @@ TestTableModel = TableModel.TestCase
 def test_update_validates(fields: dict[str, Any]):
     with pytest.raises(ValidationError):
         Shelf(BASE).items.update("a", **fields)
+
+
+@pytest.mark.parametrize(
+    "kind", [list[str], dict[str, int], set[int], list, tuple[list[int], ...], dict[str, int] | None]
+)
+def test_what_could_change_in_place_is_no_field_of_a_row(kind):
+    with pytest.raises(InputError, match="row Loose: 'bag' holds a (list|dict|set)"):
+        type("Loose", (Row,), {"__annotations__": {"name": str, "bag": kind}})
+
+
+@pytest.mark.parametrize("kind", [str, tuple[str, ...], tuple[int, str] | None, Literal["a", "b"]])
+def test_what_cannot_change_is(kind):
+    assert type("Firm", (Row,), {"__annotations__": {"bag": kind}}).model_fields["bag"].annotation == kind

@@ -1,19 +1,39 @@
 """Databases of frozen rows: opening one costs nothing, a write replaces a row, changes are what was replaced."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Generic, TypeVar, get_args, get_type_hints
+from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict
 
 from veriloop.core.base import content_hash
-from veriloop.core.errors import ToolError
+from veriloop.core.errors import InputError, ToolError
 from veriloop.core.message import Change
 
 
 class Row(BaseModel):
-    """One immutable database row."""
+    """One immutable database row; raises InputError for a field that could be changed in place.
+
+    Rows are shared by all sessions, and a change that replaces no row would be seen by every one of them and by no
+    checker.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        for name, field in cls.model_fields.items():
+            if kind := next((kind for kind in _list_types(field.annotation) if kind in (list, dict, set)), None):
+                raise InputError(
+                    f"row {cls.__name__}: {name!r} holds a {kind.__name__}, which can be changed in place; make it a "
+                    "tuple of values or of rows, and write changes with update()"
+                )
+
+
+def _list_types(annotation: Any) -> Iterator[Any]:
+    """Yield a type with all that it is made of."""
+    yield get_origin(annotation) or annotation
+    for part in get_args(annotation):
+        yield from _list_types(part)
 
 
 R = TypeVar("R", bound=Row)
