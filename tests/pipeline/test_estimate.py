@@ -17,6 +17,8 @@ from veriloop.rollout.experts import load_expert
 
 NOWHERE = "http://127.0.0.1:9/v1"
 WITHIN = 0.2
+SEARCHED = 0.4
+"""Under GEPA: which of its proposals do better on a slice, and so are tried on all of them, nobody can foretell."""
 
 
 def config(base_url: str = NOWHERE, **changes: Any) -> SynthConfig:
@@ -25,8 +27,8 @@ def config(base_url: str = NOWHERE, **changes: Any) -> SynthConfig:
     return SynthConfig(**options)
 
 
-def near(found: float, told: float) -> bool:
-    return abs(told - found) <= WITHIN * found
+def near(found: float, told: float, within: float = WITHIN) -> bool:
+    return abs(told - found) <= within * found
 
 
 @pytest.mark.parametrize(
@@ -49,9 +51,10 @@ def test_the_run_uses_what_was_told(parcel, tmp_path, changes):
     used = result.spent
     tokens = sum(role["prompt_tokens"] + role["completion_tokens"] for role in used.values())
     assert result.proved == chosen.n
-    assert near(sum(role["answers"] for role in used.values()), told.calls), (used, told)
-    assert near(tokens, told.tokens), (used, told)
-    assert near(sum(role["dollars"] for role in used.values()), told.usd), (used, told)
+    within = SEARCHED if changes.get("search") == "gepa" else WITHIN
+    assert near(sum(role["answers"] for role in used.values()), told.calls, within), (used, told)
+    assert near(tokens, told.tokens, within), (used, told)
+    assert near(sum(role["dollars"] for role in used.values()), told.usd, within), (used, told)
     assert {role for role, use in told.roles.items() if use.calls} == set(used)
 
 

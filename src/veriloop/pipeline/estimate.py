@@ -36,7 +36,7 @@ from veriloop.pipeline.roles import Troupe
 from veriloop.rollout.endpoint import EndpointPlayer
 from veriloop.store.ledger import Ledger
 
-ITEMS, PILOT = 24, 24
+ITEMS, PILOT = 96, 24
 """Items rehearsed, dealt to the plans, and those of each rehearsed pilot, at most."""
 CHARS_PER_TOKEN = 4.0
 """Of English text and JSON, roughly, with the tokenizers of today's models."""
@@ -154,10 +154,11 @@ def _rehearse(
     count: int,
     progress: Callable[[int, int], None] | None,
 ) -> list[Item]:
-    seed, taken, made = derive_seed("estimate", config.seed) % 2**31, set[str](), list[Item]()
+    taken, made = set[str](), list[Item]()
     for number in range(count):
         pair = pairs[number * max(1, len(pairs) // count) % len(pairs)]
-        order = Order(seed, number, split=config.split, databases=config.databases)
+        # The run's own orders: its first items are the very ones that are rehearsed, as far as plans agree.
+        order = Order(config.seed, number, split=config.split, databases=config.databases)
         item = asyncio.run(make_item(bench, pair, workflow, order, taken.__contains__))
         taken |= {item.task.id} if item.task else set()
         made.append(item)
