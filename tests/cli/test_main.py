@@ -318,3 +318,12 @@ def test_the_overview_says_what_each_command_does(capsys: pytest.CaptureFixture[
     assert all(what.rstrip(".").split(" with ")[0][:40] in said for what in COMMANDS.values())
     assert run(["synth", "parcel", "--bogus"]) == 2
     assert "see veriloop synth --help" in capsys.readouterr().err
+
+
+def test_output_that_nobody_reads_to_the_end_is_no_error():
+    command = [sys.executable, "-m", "veriloop.cli.main", "domains", "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout and process.stderr
+    process.stdout.close()
+    assert process.wait(60) == main.CLOSED
+    assert process.stderr.read() == b""

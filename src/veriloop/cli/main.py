@@ -1,6 +1,7 @@
 """The entry point: reads the command line, runs one command, prints its result or one line about what is wrong."""
 
 import difflib
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
@@ -27,7 +28,7 @@ COMMANDS = {
     "report": "One page about a run that works offline.",
 }
 """Command -> what it does, for the overview, which must not import any of them."""
-INTERRUPTED = 130
+INTERRUPTED, CLOSED = 130, 141
 
 
 def make_app() -> App:
@@ -98,7 +99,14 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Run the command line of this process."""
-    sys.exit(run(sys.argv[1:]))
+    try:
+        code = run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the output has seen enough (`| head`); nothing more is written, not even when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = CLOSED
+    sys.exit(code)
 
 
 if __name__ == "__main__":
