@@ -29,7 +29,7 @@ class Size:
     held_out: Annotated[int, Parameter(validator=Number(gte=10))] = 240
     """Tasks over databases never trained on, on which the agents are compared."""
     slips: Annotated[float | None, Parameter(validator=Number(gte=0, lte=1))] = None
-    """data: share of its dialogues in which the scripted agent that demonstrates errs, as models do; 0.3 by default."""
+    """data: share of its changing dialogues in which the scripted agent that demonstrates errs; 0.3 by default."""
     whole: Annotated[bool, Parameter(negative="")] = False
     """rl: all of the domain, where neither --only-tools nor --only-tiers is given. By default it is one write tool,
     done or refused: an agent this small learns no more than that in an hour on two cores."""

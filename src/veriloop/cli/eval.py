@@ -84,6 +84,8 @@ def _describe(agent: str, summary: dict[str, Any]) -> str:
     played = summary["tasks"] * summary["trials"]
     if not summary["counted"]:
         why = f"{summary['void']} of {played} are void ({summary['void_reason']})"
+        if summary["checker_errors"]:
+            why += f", in {summary['checker_errors']} the checker broke"
         return f"no dialogue counts: {why}; the same line tries again"
     head = f"{summary['tasks']} tasks, {summary['trials']} dialogues each, against the user {summary['user']}"
     void = f"; {summary['void']} of {played} are void and count in nothing" if summary["void"] else ""
