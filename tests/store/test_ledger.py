@@ -7,7 +7,9 @@ import sys
 import textwrap
 import time
 import tracemalloc
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -118,6 +120,50 @@ def test_iteration_needs_constant_memory(ledger: Ledger):
 
     few = peak(300)
     assert peak(3000) < 1.3 * few + 50_000
+
+
+def test_ten_times_the_rows_take_ten_times_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    steps = 0
+
+    def connect(*args: Any, **options: Any) -> sqlite3.Connection:
+        def note() -> None:
+            nonlocal steps
+            steps += 1
+
+        connection = sqlite3.Connection(*args, **options)
+        connection.set_progress_handler(note, 100)
+        return connection
+
+    monkeypatch.setattr("veriloop.store.ledger.sqlite3.connect", connect)
+
+    def read(count: int) -> int:
+        nonlocal steps
+        with Ledger(tmp_path / f"{count}.sqlite") as ledger:
+            with ledger.batch():
+                for item in range(count):
+                    for stage in ("synth", "verdict:0", "verdict:1"):
+                        ledger.put(item, stage, None)
+            steps = 0
+            assert sum(1 for _ in ledger.entries("synth")) == count
+            assert sum(1 for _ in ledger.entries("verdict:", "done")) == 2 * count
+        return steps
+
+    assert read(3000) < 13 * read(300)
+
+
+def test_a_ledger_of_the_first_version_is_read_and_brought_up_to_date(tmp_path: Path):
+    path = tmp_path / "ledger.sqlite"
+    with Ledger(path) as ledger:
+        ledger.put(1, "synth", "kept")
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript("DROP INDEX in_order; CREATE INDEX by_stage ON entries (stage, status)")
+        old.execute("PRAGMA user_version = 1")
+    with Ledger(path) as ledger:
+        assert [entry.payload for entry in ledger.entries("synth")] == ["kept"]
+    with closing(sqlite3.connect(path)) as new:
+        assert new.execute("PRAGMA user_version").fetchone() == (LEDGER_VERSION,)
+        indexes = {name for _, name, *_ in new.execute("PRAGMA index_list(entries)")}
+    assert "in_order" in indexes and "by_stage" not in indexes
 
 
 def test_batch_is_kept_whole_or_not_at_all(ledger: Ledger):

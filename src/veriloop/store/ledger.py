@@ -3,6 +3,7 @@
 Every `put` is one transaction in write-ahead mode: once it returns, killing the process loses nothing of it.
 """
 
+import heapq
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -19,15 +20,16 @@ Status = Literal["started", "done", "rejected", "failed"]
 """started: an attempt is under way or was cut. done: the payload is the result. rejected: it is the reason why the
 item goes no further. failed: infrastructure broke; another attempt may succeed."""
 
-LEDGER_VERSION = 1
+LEDGER_VERSION = 2
 _PAGE = 64
-"""Items held in memory while iterating."""
+"""Rows of a stage held in memory while iterating."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
     item INTEGER NOT NULL, stage TEXT NOT NULL, status TEXT NOT NULL, attempts INTEGER NOT NULL,
     payload TEXT NOT NULL, seconds REAL NOT NULL, PRIMARY KEY (item, stage)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS by_stage ON entries (stage, status);
+DROP INDEX IF EXISTS by_stage;
+CREATE INDEX IF NOT EXISTS in_order ON entries (stage, item, status);
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 T = TypeVar("T")
@@ -103,16 +105,15 @@ class Ledger:
 
         A stage that ends in `:` stands for all of its numbers. Writing while iterating is allowed.
         """
-        where, values = _filter(stage, status)
-        last = -1
-        while rows := self._query(_PAGED.format(where=where), (last, *values, last, *values, _PAGE)):
-            last = rows[-1][0]
-            yield from (Entry(*row) for row in rows)
+        where, values = _filter(stage, None)
+        stages = [name for (name,) in self._query(f"SELECT DISTINCT stage FROM entries WHERE {where}", values)]
+        streams = [self._read_stage(name, status) for name in stages]
+        return heapq.merge(*streams, key=lambda entry: (entry.item, len(entry.stage), entry.stage))
 
     def count(self, stage: str | None = None, status: Status | None = None) -> int:
         """Return the number of rows that `entries` would yield."""
         where, values = _filter(stage, status)
-        return self._query(f"SELECT count(*) FROM entries WHERE item > ? {where}", (-1, *values))[0][0]
+        return self._query(f"SELECT count(*) FROM entries WHERE {where}", values)[0][0]
 
     def get_meta(self, key: str, default: Any = None) -> Any:
         """Return a run-wide value."""
@@ -137,9 +138,17 @@ class Ledger:
         self._connection.execute("PRAGMA journal_mode = WAL")
         # Enough against a killed process; only a power cut may cost the last transactions, never the file.
         self._connection.execute("PRAGMA synchronous = NORMAL")
-        if version == 0:
+        if version < LEDGER_VERSION:
             self._connection.executescript(_SCHEMA)
             self._connection.execute(f"PRAGMA user_version = {LEDGER_VERSION}")
+
+    def _read_stage(self, stage: str, status: Status | None) -> Iterator[Entry]:
+        """Yield the rows of one stage in order of item."""
+        where, values = _filter(stage, status)
+        sql, last = f"{_SELECT} WHERE {where} AND item > ? ORDER BY item LIMIT {_PAGE}", -1
+        while rows := self._query(sql, (*values, last)):
+            last = rows[-1][0]
+            yield from (Entry(*row) for row in rows)
 
     def _query(self, sql: str, values: tuple[Any, ...]) -> list[Any]:
         return self._guard(lambda: self._connection.execute(sql, values).fetchall())
@@ -168,20 +177,17 @@ class Ledger:
 
 
 _SELECT = "SELECT item, stage, status, attempts, payload, seconds FROM entries"
-_PAGED = f"""{_SELECT} WHERE item > ? {{where}} AND item <= (SELECT max(item) FROM (
-    SELECT DISTINCT item FROM entries WHERE item > ? {{where}} ORDER BY item LIMIT ?
-)) ORDER BY item, length(stage), stage"""
 
 
 def _filter(stage: str | None, status: Status | None) -> tuple[str, tuple[str, ...]]:
-    parts, values = "", list[str]()
+    parts, values = ["true"], list[str]()
     if stage is not None:
-        parts += " AND stage GLOB ?" if stage.endswith(":") else " AND stage = ?"
+        parts.append("stage GLOB ?" if stage.endswith(":") else "stage = ?")
         values.append(f"{stage}*" if stage.endswith(":") else stage)
     if status is not None:
-        parts += " AND status = ?"
+        parts.append("status = ?")
         values.append(status)
-    return parts, tuple(values)
+    return " AND ".join(parts), tuple(values)
 
 
 def _advise(problem: str) -> str:
