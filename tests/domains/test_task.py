@@ -23,6 +23,7 @@ def test_id_is_that_of_the_content():
     assert task.id == make_task(told=("3 days",)).id
     assert task.id == make_task(told=("3 days",), provenance=Provenance(seed=9, item=3)).id
     assert task.id == make_task(told=("3 days",), version=0).id
+    assert task.id == make_task(told=("3 days",), refused=()).id, "what is left out and what is empty are one"
     others = [make_task(), make_task(told=("4 days",)), make_task(told=("3 days",), checker="pass")]
     assert task.id not in {other.id for other in others}
 

@@ -5,9 +5,10 @@ import random
 import pytest
 
 from servers.library import load_library
+from veriloop.core.message import ToolCall
 from veriloop.domains.task import Initial
 from veriloop.domains.walk import explore
-from veriloop.engine.draft import apply_draft, draft_calls, draft_write, evidence_reads, judge_draft
+from veriloop.engine.draft import apply_draft, draft_calls, draft_change, draft_refusal, draft_write, evidence_reads
 from veriloop.engine.planner import write_plans
 from veriloop.engine.scenario import pick_topic, render_request
 from veriloop.engine.setting import Order
@@ -25,10 +26,10 @@ def enter(library, reader):
     return session, explore(library, session, caller, random.Random(0)), caller
 
 
-def judge(library, reader, tool, code, **rest):
+def judge(library, reader, tool, code, *, draft=draft_change, **rest):
     session, walk, caller = enter(library, reader)
-    arguments = {"card": caller.key, "code": code, **rest}
-    return judge_draft(library, session, walk, library.tools[tool], arguments, random.Random(0)), session, walk
+    call = ToolCall(id="draft", name=tool, arguments={"card": caller.key, "code": code, **rest})
+    return draft(library, session, walk, call, random.Random(0)), session, walk
 
 
 class TestJudging:
@@ -39,8 +40,9 @@ class TestJudging:
         assert (draft.denied_by, draft.user_steps) == (None, ())
 
     def test_what_one_clause_forbids_is_a_refusal(self, library):
-        draft, _, _ = judge(library, 2, "renew", "B2")
-        assert draft.denied_by == "L1"
+        draft, _, _ = judge(library, 2, "renew", "B2", draft=draft_refusal)
+        assert (draft.denied_by, draft.declined) == ("L1", ())
+        assert judge(library, 2, "renew", "B2")[0] is None
 
     def test_what_a_step_of_the_users_lifts_is_allowed_after_it(self, library):
         draft, session, _ = judge(library, 1, "move", "B1", branch="north")
@@ -53,14 +55,19 @@ class TestJudging:
             ("agent", "move"),
         ]
 
+    def test_what_a_step_would_lift_is_refused_to_who_cannot_take_it(self, library):
+        draft, _, _ = judge(library, 1, "move", "B1", draft=draft_refusal, branch="north")
+        assert (draft.denied_by, draft.user_steps, draft.declined) == ("L3", (), ("accept_terms",))
+
     def test_what_two_clauses_forbid_is_no_task(self, library):
-        assert judge(library, 1, "move", "B1", branch="south")[0] is None
+        for draft in (draft_change, draft_refusal):
+            assert judge(library, 1, "move", "B1", draft=draft, branch="south")[0] is None
 
     def test_what_the_tool_refuses_is_no_task(self, library):
         assert judge(library, 0, "renew", "B1")[0] is None
 
     def test_a_refused_draft_changes_nothing(self, library):
-        draft, session, _ = judge(library, 2, "renew", "B2")
+        draft, session, _ = judge(library, 2, "renew", "B2", draft=draft_refusal)
         apply_draft(session, draft)
         assert session.changes() == ()
 
@@ -83,7 +90,7 @@ class TestDrafting:
         assert count
 
     def test_the_read_that_a_clause_rests_on_is_added(self, library):
-        draft, _, walk = judge(library, 2, "renew", "B2")
+        draft, _, walk = judge(library, 2, "renew", "B2", draft=draft_refusal)
         chain = evidence_reads(library, walk, draft, walk.opening_reads()[:1], frozenset(draft.arguments.values()))
         assert "list_loans" in {walk.reads[position].call.name for position in chain}
         assert len(chain) == len(set(chain))

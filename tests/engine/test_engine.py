@@ -11,10 +11,11 @@ from pydantic import ValidationError
 from servers.library import load_library
 from veriloop.check.sandbox import shared_sandbox
 from veriloop.core.errors import VeriloopError
+from veriloop.core.message import ToolCall
 from veriloop.domains.task import Initial
 from veriloop.domains.walk import READS_PER_TOOL, draft_arguments, explore, pooled_values
 from veriloop.engine import stream
-from veriloop.engine.draft import draft_write, judge_draft
+from veriloop.engine.draft import draft_change, draft_write
 from veriloop.engine.plan import Workflow
 from veriloop.engine.planner import write_plans
 from veriloop.engine.setting import Order
@@ -99,7 +100,8 @@ class TestDrafts:
         for name in ("hold_parcel", "return_to_sender", "update_phone", "change_address"):
             for draft in draft_write(parcel, session, walk, parcel.tools[name], random.Random(2), allowed=True):
                 assert draft.denied_by is None
-                judged = judge_draft(parcel, session, walk, draft.tool, draft.arguments, random.Random(0))
+                call = ToolCall(id="draft", name=name, arguments=draft.arguments)
+                judged = draft_change(parcel, session, walk, call, random.Random(0))
                 assert judged and judged.denied_by is None
 
     def test_forbidden_drafts_name_the_one_clause(self, parcel):
@@ -119,7 +121,18 @@ class TestDrafts:
         tasks = [task for order in orders if (task := synthesise(parcel, write_plans(parcel)[0], order))]
         steps = {step.call.name for task in tasks for step in task.gold if step.seat == "user"}
         assert steps == {"enable_locker_pickup", "take_damage_photo"}
-        assert not any({"P15", "P18"} & set(task.refused) for task in tasks)
+
+    def test_what_a_step_would_lift_is_refused_only_to_who_declines_the_step(self, parcel):
+        pair = write_plans(parcel)[0]
+        plan = pair.synthesis.model_copy(update={"tiers": {"refusal": 1.0}, "clauses": {"P15": 1.0, "P18": 1.0}})
+        own = {"P15": "enable_locker_pickup", "P18": "take_damage_photo"}
+        drafted = [synthesise(parcel, pair.model_copy(update={"synthesis": plan}), Order(52, n)) for n in range(30)]
+        tasks = [task for task in drafted if task]
+        assert {task.refused[0] for task in tasks} >= set(own)
+        for task in tasks:
+            wanted = [own[task.refused[0]]] if task.refused[0] in own else []
+            assert list(task.user.requests[0].declines) == wanted
+            assert ("not able to" in task.user.reason_for_call) == bool(wanted)
 
 
 class TestSynthesis:

@@ -12,6 +12,6 @@ from veriloop.proof.prove import attach_checker, prove
 def many(parcel) -> list[Task]:
     """Tasks that prove, at least a few of every tier."""
     pairs = write_plans(parcel)
-    drafts = [synthesise(parcel, pairs[item % 2], Order(seed=31, item=item)) for item in range(90)]
+    drafts = [synthesise(parcel, pairs[item % 2], Order(seed=31, item=item)) for item in range(140)]
     tasks = [attach_checker(parcel, draft) for draft in drafts if draft]
     return [task for task in tasks if prove(parcel, task, shared_sandbox()).ok]

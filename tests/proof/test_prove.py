@@ -223,6 +223,20 @@ class TestInstructions:
         found = self.found(parcel, task.model_copy(update={"user": user}))
         assert any("neither told nor read" in problem for problem in found)
 
+    def test_a_refusal_that_the_user_could_lift(self, parcel, many):
+        task, name = next((t, name) for t in many for request in t.user.requests for name in request.declines)
+        found = self.found(parcel, self.with_declines(task, {}))
+        assert any(f"should be refused but the user could {name}" in problem for problem in found)
+
+    def test_a_step_that_the_gold_needs_and_the_user_declines(self, parcel, many):
+        task, step = next((t, step.call.name) for t in many for step in t.gold if step.seat == "user")
+        found = self.found(parcel, self.with_declines(task, {step: "do that"}))
+        assert any(f"the user declines {step}, which the gold needs" in problem for problem in found)
+
+    def with_declines(self, task, declines):
+        requests = [request.model_copy(update={"declines": declines}) for request in task.user.requests]
+        return task.model_copy(update={"user": task.user.model_copy(update={"requests": tuple(requests)})})
+
 
 class TestBlame:
     RULES = frozenset(item.id for item in RUBRIC)

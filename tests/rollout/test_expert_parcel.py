@@ -21,6 +21,7 @@ from veriloop.rollout.driver import play
 from veriloop.rollout.episode import Episode
 from veriloop.rollout.experts.parcel import ParcelExpert
 from veriloop.rollout.experts.parcel_rules import find_objection
+from veriloop.rollout.oracle import Oracle
 from veriloop.rollout.scripted import ScriptedUser
 
 OWN_STEPS = {"P15", "P18"}
@@ -182,3 +183,18 @@ def test_it_plays_from_the_view_alone(parcel, many):
         assert expert.reply([blank]) == [message]
         episode.feed(message)
     assert judge(task, episode.trace()).passed
+
+
+@pytest.mark.parametrize("player", ["expert", "oracle"])
+@pytest.mark.parametrize("clause", sorted(OWN_STEPS))
+def test_a_step_that_the_user_declines_is_asked_for_and_then_the_wish_refused(parcel, player, clause):
+    pair = write_plans(parcel)[0]
+    plan = pair.synthesis.model_copy(update={"tiers": {"refusal": 1.0}, "clauses": {clause: 1.0}})
+    drafted = (synthesise(parcel, pair.model_copy(update={"synthesis": plan}), Order(62, n)) for n in range(20))
+    task = attach_checker(parcel, next(task for task in drafted if task and task.refused == (clause,)))
+    agent = ParcelExpert() if player == "expert" else Oracle(parcel, {task.id: task})
+    trace = play(Episode(parcel, task, seed=1), {"agent": agent, "user": ScriptedUser()})
+    assert judge(task, trace).passed
+    (words,) = task.user.requests[0].declines.values()
+    assert [turn.seat for turn in trace.turns if words in turn.spoken] == ["agent", "user"]
+    assert trace.changes == ()

@@ -28,6 +28,7 @@ from veriloop.rollout.scripted import ScriptedUser, answer, asks_for, count_sett
 EMAIL = Fact(label="email address", text="ada@post.example", value="ada@post.example", kind="email")
 NUMBER = Fact(label="tracking number", text="VP12345678", value="VP12345678", kind="tracking", argument="tracking")
 DAY = Fact(label="delivery day", text="friday", value="friday", kind="day", argument="day")
+DAMAGED = Request(topic="report a damaged parcel", facts=(NUMBER,))
 SCENARIO = UserScenario(
     persona="You are brief: you answer what you are asked and no more.",
     reason_for_call="You want to reschedule a delivery. The tracking number is VP12345678. The delivery day is friday.",
@@ -37,7 +38,7 @@ SCENARIO = UserScenario(
     identity=(EMAIL,),
     requests=(
         Request(topic="reschedule a delivery", facts=(NUMBER, DAY)),
-        Request(topic="report a damaged parcel", facts=(NUMBER,)),
+        DAMAGED,
     ),
 )
 
@@ -135,6 +136,18 @@ class TestScriptedUser:
         (call,) = ask(parcel, *turns).tool_calls
         assert call.name == "take_damage_photo"
         assert call.arguments == {"email": EMAIL.value, "tracking": NUMBER.value}
+
+    def test_it_says_what_it_is_not_able_to_do(self, parcel):
+        unable = DAMAGED.model_copy(
+            update={"declines": {"take_damage_photo": "take a photo of the damage in your app"}}
+        )
+        said = ask(
+            parcel, user("It is damaged."), agent("Please take a photo of the damage in your app."),
+            scenario=SCENARIO.model_copy(update={"requests": (unable,)}),
+        )  # fmt: skip
+        assert not said.tool_calls
+        assert "take a photo of the damage in your app" in said.content
+        assert any(word in said.content for word in ("not able", "unable", "can't"))
 
     def test_it_reports_a_step_that_failed(self, parcel):
         call = ToolCall(id="1", name="take_damage_photo", arguments={})

@@ -189,6 +189,7 @@ class RoleServer(ChatServer):
                     "arguments": draft.arguments,
                     "topic": request.topic,
                     "refused_by": draft.denied_by,
+                    "declines": list(draft.declined),
                 }
             )
         submission = {
@@ -243,9 +244,12 @@ def read_scenario(domain: Domain, prompt: str) -> UserScenario:
     identity = _read_facts(parts["Known info"].partition(". ")[2], kinds)
     requests = []
     for wish in parts["Reason for call"].split(" Then: "):
+        wish, *unable = wish.split(" You are not able to ")
         found = re.match(r"You want to (.+?)\.(?: |$)(.*)", wish)
         assert found
-        requests.append(Request(topic=found[1], facts=_read_facts(found[2], kinds)))
+        words = [text.partition(": say so")[0] for text in unable]
+        declines = {name: text for text in words for name in _name_own_tools(domain, text)}
+        requests.append(Request(topic=found[1], facts=_read_facts(found[2], kinds), declines=declines))
     return UserScenario(
         persona=parts["Persona"],
         reason_for_call=parts["Reason for call"],
@@ -255,6 +259,10 @@ def read_scenario(domain: Domain, prompt: str) -> UserScenario:
         identity=identity,
         requests=tuple(requests),
     )
+
+
+def _name_own_tools(domain: Domain, words: str) -> list[str]:
+    return [tool.name for tool in domain.tools.values() if tool.seat == "user" and words in tool.topics]
 
 
 def read_turns(messages: list[dict[str, Any]], seat: Seat) -> tuple[Turn, ...]:

@@ -42,10 +42,14 @@ class Fact(Frozen):
 
 
 class Request(Frozen):
-    """One thing the user wants: the wording of the wish and the facts that fix it."""
+    """One thing the user wants: the wording of the wish and the facts that fix it.
+
+    declines: the user's own tools that would help and that they cannot use, by name, each with what it does in words.
+    """
 
     topic: str
     facts: tuple[Fact, ...] = ()
+    declines: dict[str, str] = {}
 
 
 class UserScenario(Frozen):
@@ -104,8 +108,9 @@ class Task(Frozen):
 
     @cached_property
     def id(self) -> str:
-        """Content hash: equal tasks have equal ids, whatever made them."""
-        return content_hash(self.model_dump(mode="json", exclude={"version", "provenance"}))
+        """Content hash: equal tasks have equal ids, whatever made them; a later field that is left out changes none."""
+        content = self.model_dump(mode="json", exclude={"version", "provenance"}, exclude_defaults=True)
+        return content_hash(content)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return a copy with the id of its own content, not that of what it was copied from."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from veriloop.core.message import ToolCall
 from veriloop.domains.task import Fact, Initial, Provenance, Request, SeatCall, Tags, Task
+from veriloop.domains.tool import Tool
 from veriloop.engine.draft import Draft
 from veriloop.engine.plan import PlanPair
 from veriloop.engine.scenario import pick_topic, render_user
@@ -69,7 +70,13 @@ def write_request(setting: Setting, draft: Draft, rng: random.Random) -> Request
             text = source.wording(value, setting.walk.scope(setting.session, draft.arguments))
             known = value if str(value) in text or source.say is None else None
             facts.append(Fact(label=source.label, text=text, value=known, kind=source.kind, argument=name))
-    return Request(topic=pick_topic(draft.tool.topics, draft.tool.description, rng), facts=tuple(facts))
+    topic = _name_action(draft.tool, rng)
+    declines = {name: _name_action(setting.domain.tools[name], rng) for name in draft.declined}
+    return Request(topic=topic, facts=tuple(facts), declines=declines)
+
+
+def _name_action(tool: Tool, rng: random.Random) -> str:
+    return pick_topic(tool.topics, tool.description, rng)
 
 
 def _number_calls(gold: Sequence[SeatCall]) -> tuple[SeatCall, ...]:

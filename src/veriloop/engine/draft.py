@@ -3,35 +3,41 @@
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from veriloop.core.message import ToolCall
 from veriloop.domains.clause import Case, find_denials
 from veriloop.domains.domain import Domain
+from veriloop.domains.remedy import find_remedies
 from veriloop.domains.session import Session
 from veriloop.domains.task import SeatCall
 from veriloop.domains.tool import Tool
 from veriloop.domains.walk import Walk, draft_arguments, pooled_values
 
 DRAFTS_PER_TOOL = 24
-REMEDIES = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One request: the write it is about, user steps that must come first, and the clause that forbids it if any."""
+    """One request: the write it is about, user steps that must come first, and the clause that forbids it if any.
+
+    declined: names of the user's tools that would lift that and that they are not able to use.
+    """
 
     tool: Tool
     arguments: dict[str, Any]
     user_steps: tuple[ToolCall, ...] = ()
     denied_by: str | None = None
+    declined: tuple[str, ...] = ()
 
 
 def draft_write(
     domain: Domain, session: Session, walk: Walk, tool: Tool, rng: random.Random, *, allowed: bool
 ) -> Iterator[Draft]:
-    """Yield drafts of one tool that the policy allows (or forbids, by exactly one clause no user step can meet)."""
+    """Yield drafts of one tool that the policy allows, or forbids by exactly one clause."""
     seen: list[dict[str, Any]] = []
+    judge = draft_change if allowed else draft_refusal
     for _ in range(DRAFTS_PER_TOOL):
         arguments = draft_arguments(tool, walk, session, rng)
         if arguments is None:
@@ -39,25 +45,32 @@ def draft_write(
         if arguments in seen:
             continue
         seen.append(arguments)
-        draft = judge_draft(domain, session, walk, tool, arguments, rng)
-        if draft and (draft.denied_by is None) == allowed:
+        call = ToolCall(id="draft", name=tool.name, arguments=arguments)
+        if draft := judge(domain, session, walk, call, rng):
             yield draft
 
 
-def judge_draft(
-    domain: Domain, session: Session, walk: Walk, tool: Tool, arguments: dict[str, Any], rng: random.Random
-) -> Draft | None:
-    """Return the draft with what the clauses say of it, or None when it makes no good task."""
-    call = ToolCall(id="draft", name=tool.name, arguments=arguments)
+def draft_change(domain: Domain, session: Session, walk: Walk, call: ToolCall, rng: random.Random) -> Draft | None:
+    """Return the draft of a call that the clauses allow, at once or after a step of the user's own."""
+    steps: tuple[ToolCall, ...] = ()
+    if find_denials(domain.clauses, Case(session.state, "agent", call, walk.history())):
+        steps = tuple(islice(find_remedies(domain, session, walk, call, rng), 1))
+        if not steps:
+            return None
+    trial = session.fork()
+    for step in steps:
+        trial.call("user", step)
+    draft = Draft(domain.tools[call.name], call.arguments, user_steps=steps)
+    return draft if _changes(trial, call) else None
+
+
+def draft_refusal(domain: Domain, session: Session, walk: Walk, call: ToolCall, rng: random.Random) -> Draft | None:
+    """Return the draft of a call that one clause forbids; a step by which the user could lift that is declined."""
     denials = find_denials(domain.clauses, Case(session.state, "agent", call, walk.history()))
-    if not denials:
-        return Draft(tool, arguments) if _changes(session.fork(), call) else None
-    if steps := _find_remedy(domain, session, walk, call, rng):
-        lifted = session.fork()
-        for step in steps:
-            lifted.call("user", step)
-        return Draft(tool, arguments, user_steps=steps) if _changes(lifted, call) else None
-    return Draft(tool, arguments, denied_by=denials[0].clause) if len(denials) == 1 else None
+    if len(denials) != 1:
+        return None
+    declined = tuple(step.name for step in find_remedies(domain, session, walk, call, rng))
+    return Draft(domain.tools[call.name], call.arguments, denied_by=denials[0].clause, declined=declined)
 
 
 def apply_draft(session: Session, draft: Draft) -> None:
@@ -77,43 +90,6 @@ def draft_calls(draft: Draft) -> list[SeatCall]:
 def _changes(session: Session, call: ToolCall) -> bool:
     result = session.call("agent", call)
     return not result.error and bool(result.changes)
-
-
-def _find_remedy(
-    domain: Domain, session: Session, walk: Walk, call: ToolCall, rng: random.Random
-) -> tuple[ToolCall, ...]:
-    """Return one user's step after which no clause forbids the call, or nothing.
-
-    A step whose arguments overlap with the call's goes first: photographing the parcel that the claim is about.
-    """
-    wanted = set(map(str, call.arguments.values()))
-
-    def overlap(arguments: dict[str, Any]) -> int:
-        return len(wanted & set(map(str, arguments.values())))
-
-    for tool in domain.tools.values():
-        if tool.seat != "user" or tool.kind != "write":
-            continue
-        for arguments in sorted(_draft_steps(tool, walk, session, call, rng), key=overlap, reverse=True):
-            step = ToolCall(id="step", name=tool.name, arguments=arguments)
-            trial = session.fork()
-            if trial.call("user", step).error:
-                continue
-            after = Case(trial.state, "agent", call, walk.history())
-            if not find_denials(domain.clauses, after):
-                return (step,)
-    return ()
-
-
-def _draft_steps(tool: Tool, walk: Walk, session: Session, call: ToolCall, rng: random.Random) -> list[dict[str, Any]]:
-    """Return different arguments for a user's step, with the call's own value wherever both share a parameter."""
-    found: list[dict[str, Any]] = []
-    for _ in range(REMEDIES):
-        drafted = draft_arguments(tool, walk, session, rng)
-        if drafted is not None:
-            bound = {name: call.arguments.get(name, value) for name, value in drafted.items()}
-            found += [] if bound in found else [bound]
-    return found
 
 
 def evidence_reads(domain: Domain, walk: Walk, draft: Draft, chain: list[int], told: frozenset[Any]) -> list[int]:

@@ -24,9 +24,10 @@ def render_user(name: str, persona: str, identity: tuple[Fact, ...], requests: t
 
 
 def render_request(request: Request) -> str:
-    """Write one wish with the facts that belong to it."""
-    facts = " ".join(f"The {fact.label} is {fact.text}." for fact in request.facts)
-    return f"You want to {request.topic}. {facts}".strip()
+    """Write one wish with the facts that belong to it and what the user cannot do about it."""
+    facts = [f"The {fact.label} is {fact.text}." for fact in request.facts]
+    declined = [f"You are not able to {words}: say so when you are asked to." for words in request.declines.values()]
+    return " ".join([f"You want to {request.topic}.", *facts, *declined])
 
 
 def pick_topic(topics: tuple[str, ...], fallback: str, rng: random.Random) -> str:

@@ -1,12 +1,15 @@
 """The instruction's half of the proof: what the user is given suffices, nothing is idle, and it means one thing."""
 
 import itertools
+import random
 from collections.abc import Sequence
 from typing import Any
 
+from veriloop.core.base import derive_seed
 from veriloop.core.message import ToolCall
 from veriloop.domains.clause import Case, find_denials
 from veriloop.domains.domain import Domain
+from veriloop.domains.remedy import find_remedies
 from veriloop.domains.session import Session
 from veriloop.domains.source import Source
 from veriloop.domains.task import Fact, Request, Task
@@ -27,6 +30,7 @@ def check_instruction(domain: Domain, task: Task, walk: Walk) -> list[str]:
             session.call(step.seat, step.call)
         problems += _find_readings(domain, task, walk, session, request, wanted)
         problems += _find_idle_facts(domain, task, walk, session, request, wanted)
+        problems += _find_way_out(domain, task, walk, session, request, wanted)
         if _is_gold(task, wanted):
             session.call("agent", wanted)
     return problems
@@ -141,6 +145,21 @@ def is_idle(
     others = {other.argument: other for other in facts if other is not fact}
     readings = _readings(tool, others, walk, session, free=fact.argument)
     return all(reading == wanted for reading in readings)
+
+
+def _find_way_out(
+    domain: Domain, task: Task, walk: Walk, session: Session, request: Request, wanted: ToolCall
+) -> list[str]:
+    """Find steps of the user's by which what is refused could be done and that the user does not decline."""
+    if _is_gold(task, wanted):
+        steps = [step.call.name for step in _steps_before(task, wanted)]
+        return [
+            f"instruction: the user declines {name}, which the gold needs" for name in steps if name in request.declines
+        ]
+    rng = random.Random(derive_seed("way-out", task.id, wanted.name))
+    steps = [step.name for step in find_remedies(domain, session, walk, wanted, rng)]
+    refused = f"instruction: {wanted.name} should be refused but the user could"
+    return [f"{refused} {name}" for name in steps if name not in request.declines]
 
 
 def _end(domain: Domain, walk: Walk, session: Session, tool: Tool, arguments: dict[str, Any]) -> str | None:

@@ -62,6 +62,8 @@ class Oracle(Gold):
         step = next_step(task.gold, view.turns)
         if step is None or self._count_writes(view.turns) > settled:
             refused = settled >= len(requests) - len(task.refused)
+            if request and refused and (words := _find_unasked(request, view.turns)):
+                return Message(content=f"{_ASK} {words}")
             return Message(content=f"{tell_result(self._domain, task) if refused else 'That is done.'} {CLOSING}")
         is_write = step.seat == "agent" and self._domain.tools[step.call.name].kind == "write"
         if request and is_write and not _confirmed(view.turns):
@@ -96,6 +98,12 @@ def next_step(gold: Sequence[SeatCall], turns: Sequence[Turn]) -> SeatCall | Non
             if answered < 0:
                 return step
     return None
+
+
+def _find_unasked(request: Request, turns: Sequence[Turn]) -> str | None:
+    """Return what would help and the user was not asked for yet; they will decline."""
+    asked = [turn.spoken for turn in turns if turn.seat == "agent" and _is_ask(turn)]
+    return next((words for words in request.declines.values() if f"{_ASK} {words}" not in asked), None)
 
 
 def ask_step(domain: Domain, call: ToolCall) -> str:

@@ -23,6 +23,7 @@ _WISHES = ("I want to {}.", "I'd like to {}.", "I need to {}.", "Can you help me
 _GREETINGS = ("Hello!", "Hi there.", "Good morning.", "Hi,")
 _FACTS = ("The {label} is {text}.", "My {label}: {text}.", "{text} is the {label}.")
 _YES = ("Yes.", "Yes, please.", "Yes, go ahead.", "Yes, that's right.")
+_UNABLE = ("I'm not able to {}.", "Sorry, I am unable to {}.", "I can't {}, I'm afraid.")
 _DONE = ("I have done that now.", "Done.", "OK, that's done.")
 _BYE = ("No, that's all. Thank you!", "No, thanks.", "That was everything, thanks.", "No, bye!")
 _WORDS = re.compile(r"[a-z]+")
@@ -91,7 +92,7 @@ def _open(scenario: UserScenario, request: Request, rng: random.Random, *, first
 
 
 def _respond(view: View, scenario: UserScenario, request: Request, heard: str, rng: random.Random) -> Message:
-    if step := _find_step(view, scenario, request, heard):
+    if step := _find_step(view, scenario, request, heard, rng):
         return step
     if _CONFIRM.search(heard):
         missing = [fact for fact in request.facts if not is_said(fact.text, heard)]
@@ -110,8 +111,8 @@ def _corrected(turns: Sequence[Turn]) -> bool:
     return bool(said) and said[-1].startswith("No.")
 
 
-def _find_step(view: View, scenario: UserScenario, request: Request, heard: str) -> Message | None:
-    """Return the user's own tool call that the agent asks for, when the script holds its arguments."""
+def _find_step(view: View, scenario: UserScenario, request: Request, heard: str, rng: random.Random) -> Message | None:
+    """Return the user's own tool call that the agent asks for, when the script holds its arguments, or why not."""
     values = {fact.kind: fact.value for fact in (*scenario.identity, *request.facts)}
     own = [turn for turn in _since_settled(view.turns) if turn.seat == "user"]
     made = [pair for turn in own for pair in zip(turn.tool_calls, turn.results, strict=True)]
@@ -121,6 +122,8 @@ def _find_step(view: View, scenario: UserScenario, request: Request, heard: str)
             continue
         if tool.name in done:
             return _say("I have done that already.")
+        if words := request.declines.get(tool.name):
+            return _say(rng.choice(_UNABLE).format(words))
         kinds = {name: source.kind for name, source in tool.sources.items()}
         if all(kind in values for kind in kinds.values()):
             arguments = {name: values[kind] for name, kind in kinds.items()}

@@ -127,6 +127,10 @@ class TestMending:
             (lambda s: s["requests"][0].update(refused_by="P1"), "one that is carried out"),
             (lambda s: s["requests"][0].update(says={"tracking": "the blue one"}), "the words must hold the value"),
             (lambda s: s["requests"][0].update(says={"mood": "blue"}), "mood is no argument"),
+            (
+                lambda s: s["requests"][0].update(declines=["fly"]),
+                "declines: fly is no tool of the caller's; those are",
+            ),
             (lambda s: s.update(identity=["shoe_size"]), "the caller has no 'shoe_size'; choose from"),
             (lambda s: s["gold"][0].update(name="fly"), "gold.0.name: there is no tool 'fly'"),
             (lambda s: s["gold"][0].update(seat="user"), "belongs to the agent"),

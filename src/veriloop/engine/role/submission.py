@@ -25,7 +25,8 @@ class SubmittedRequest(Frozen):
     """One wish: the write it amounts to, how it is called in the caller's words, and the rule that forbids it if any.
 
     says: for an argument of the write how the caller puts it, with the value in it; arguments left out are worded for
-    them, and those that go without saying are not said.
+    them, and those that go without saying are not said. declines: the caller's own tools by which what is refused could
+    still be done, and which they are not able to use.
     """
 
     tool: str
@@ -33,6 +34,7 @@ class SubmittedRequest(Frozen):
     topic: str = Field(min_length=1, max_length=200)
     says: dict[str, str] = {}
     refused_by: str | None = None
+    declines: tuple[str, ...] = ()
 
 
 class SubmittedCall(Frozen):
@@ -78,7 +80,7 @@ def build_task(
     drafts, requests = list[Draft](), list[Request]()
     for wish in submission.requests:
         steps, start = _own_steps(submission, wish, start)
-        draft = Draft(setting.domain.tools[wish.tool], dict(wish.arguments), steps, wish.refused_by)
+        draft = Draft(setting.domain.tools[wish.tool], dict(wish.arguments), steps, wish.refused_by, wish.declines)
         worded = _reword(write_request(setting, draft, rng), wish)
         requests.append(drop_implied(setting.domain, setting.caller, session, draft, worded, rng))
         drafts.append(draft)
@@ -114,7 +116,7 @@ def _reword(request: Request, wish: SubmittedRequest) -> Request:
         text = wish.says.get(fact.argument)
         return fact if text is None else fact.model_copy(update={"text": text, "value": wish.arguments[fact.argument]})
 
-    return Request(topic=wish.topic, facts=tuple(put(fact) for fact in request.facts))
+    return request.model_copy(update={"topic": wish.topic, "facts": tuple(put(fact) for fact in request.facts)})
 
 
 def _check_identity(setting: Setting, submission: Submission) -> Iterator[str]:
@@ -146,6 +148,9 @@ def _check_wish(setting: Setting, wish: SubmittedRequest) -> Iterator[str]:
     about = [clause.id for clause in domain.clauses if wish.tool in clause.tools]
     if wish.refused_by and wish.refused_by not in about:
         yield f"refused_by: {wish.refused_by!r} is no rule about {wish.tool}; those are {', '.join(about)}"
+    own = [tool.name for tool in domain.tools.values() if tool.seat == "user" and tool.kind == "write"]
+    if unknown := [name for name in wish.declines if name not in own]:
+        yield f"declines: {', '.join(unknown)} is no tool of the caller's; those are {', '.join(own) or 'none'}"
 
 
 def _check_arguments(setting: Setting, tool: Tool, arguments: dict[str, Any]) -> Iterator[str]:
