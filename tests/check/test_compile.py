@@ -24,7 +24,7 @@ def many(parcel):
     from veriloop.engine.synthesis import synthesise
 
     pairs = write_plans(parcel)
-    drafts = [synthesise(parcel, pairs[item % 2], Order(seed=11, item=item)) for item in range(60)]
+    drafts = [synthesise(parcel, pairs[item % 2], Order(seed=11, item=item)) for item in range(120)]
     return [attach_checker(parcel, draft) for draft in drafts if draft]
 
 

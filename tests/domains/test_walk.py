@@ -171,7 +171,6 @@ class TestArguments:
     def test_nothing_read_means_nothing_to_ask_for(self, parcel):
         session, walk = walked(parcel, known={"email": "nobody@post.example"})
         assert draft_arguments(parcel.tools["hold_parcel"], walk, session, random.Random(0)) is None
-        assert draft_arguments(parcel.tools["transfer_to_human"], walk, session, random.Random(0)) is None
 
     def test_equal_draws_are_equal_and_others_differ(self, parcel):
         session, walk = walked(parcel, caller=6)

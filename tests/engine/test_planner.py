@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from servers.library import load_library
-from veriloop.domains.domain import agent_writes
+from veriloop.domains.domain import agent_actions
 from veriloop.engine.plan import FACETS, PERSONAS, TIERS, Scope, SynthesisPlan, draw, find_reach, share
 from veriloop.engine.planner import find_closest, list_focus, measure_distance, write_plans
 
@@ -61,7 +61,7 @@ class TestCoverage:
         reach = find_reach(parcel)
         assert not {"P1", "P3"} & set(reach.clauses)
         assert {"P2", "P12", "P22"} <= set(reach.clauses)
-        assert set(reach.tools) == {tool.name for tool in agent_writes(parcel)}
+        assert set(reach.tools) == {tool.name for tool in agent_actions(parcel)}
         assert set(reach.personas) == set(PERSONAS)
         assert set(reach.user_tools) == {"enable_locker_pickup", "take_damage_photo"}
         for facet, shares in reach:

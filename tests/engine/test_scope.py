@@ -30,9 +30,9 @@ def test_an_empty_scope_is_the_whole_domain(parcel):
 @pytest.mark.parametrize(
     ("scope", "message"),
     [
-        (Scope(tools=("fly",)), "'fly' is no write tool of parcel; choose from .*hold_parcel"),
+        (Scope(tools=("fly",)), "'fly' is no action of parcel; choose from .*hold_parcel"),
         # A read is a tool, but no task ends in one.
-        (Scope(tools=("get_parcel",)), "'get_parcel' is no write tool of parcel"),
+        (Scope(tools=("get_parcel",)), "'get_parcel' is no action of parcel"),
         (Scope(tiers=("hard",)), "'hard' is no tier of parcel; choose from single, compound, refusal, partial"),
     ],
 )

@@ -159,7 +159,7 @@ def test_a_step_only_claimed_is_looked_up_and_the_change_refused(parcel, many):
     assert needing
     for task in needing:
         trace = play(Episode(parcel, task), {"agent": ParcelExpert(), "user": Idle()})
-        assert trace.stop is StopReason.USER_STOP
+        assert trace.stop in (StopReason.USER_STOP, StopReason.TRANSFER)
         assert not judge(task, trace).passed
         assert find_violations(parcel, task.initial, trace.turns) == []
 

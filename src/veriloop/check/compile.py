@@ -23,7 +23,10 @@ GOLD = {gold}
 # Values that the user must have been told.
 TOLD = {told}
 
-# What must have been read before a refusal, as (tool, arguments); empty when nothing has to be refused.
+# What must have been called though it changes nothing, whatever it was told.
+CALLS = {calls}
+
+# What must have been read before such a call or a refusal, as (tool, arguments).
 READS = {reads}
 REFUSES = {refuses}
 '''
@@ -71,17 +74,38 @@ def check_told(messages):
     return None
 
 
-def check_refusal(calls, messages):
-    """Return what is missing for a refusal that rests on evidence, or None."""
-    if not REFUSES:
-        return None
+def count_needed(calls):
+    """Return after how many calls everything in READS was read, None when something never was."""
     needed = 0
     for name, arguments in READS:
         made = [position for position, call in enumerate(calls)
                 if call["name"] == name and call["arguments"] == arguments and not call["error"]]
         if not made:
-            return f"{name} was not read before refusing"
+            return None
         needed = max(needed, made[0] + 1)
+    return needed
+
+
+def check_calls(calls):
+    """Return which call that changes nothing is missing or came too soon, or None."""
+    needed = count_needed(calls)
+    for wanted in CALLS:
+        made = [position for position, call in enumerate(calls)
+                if call["name"] == wanted and call["seat"] == "agent" and not call["error"]]
+        if not made:
+            return f"{wanted} was not called"
+        if needed is None or made[0] < needed:
+            return f"{wanted} was called before what it rests on was read"
+    return None
+
+
+def check_refusal(calls, messages):
+    """Return what is missing for a refusal that rests on evidence, or None."""
+    if not REFUSES:
+        return None
+    needed = count_needed(calls)
+    if needed is None:
+        return "what shows why was not read before refusing"
     for message in messages:
         if message["seat"] == "agent" and message["calls"] >= needed:
             if any([word in message["content"].lower() for word in REFUSAL_WORDS]):
@@ -91,7 +115,8 @@ def check_refusal(calls, messages):
 
 def check(changes, calls, messages):
     """Judge one dialogue."""
-    for problem in [check_state(changes), check_refusal(calls, messages), check_told(messages)]:
+    problems = [check_state(changes), check_calls(calls), check_refusal(calls, messages), check_told(messages)]
+    for problem in problems:
         if problem:
             return {"passed": False, "reason": problem}
     return {"passed": True, "reason": "as expected"}
@@ -118,13 +143,15 @@ Case = tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]
 def compile_checker(domain: Domain, task: Task, changes: Sequence[Change]) -> str:
     """Return the checker's source for a task whose gold leads to `changes` (net, from the database as opened)."""
     gold = {(change.table, change.key): changed_fields(change) for change in changes}
-    reads = [(call.name, call.arguments) for call in evidence_calls(domain, task)]
+    calls = sorted({step.call.name for step in task.gold if domain.tools[step.call.name].is_handover})
+    reads = [*evidence_calls(domain, task), *(opening_calls(domain, task) if calls else ())]
     return (
         _HEADER.format(
             title=_describe(task),
             gold=_format(gold),
             told=_format(list(task.told)),
-            reads=_format(reads),
+            calls=_format(calls),
+            reads=_format([(call.name, call.arguments) for call in reads]),
             refuses=bool(task.refused),
         )
         + _BODY
@@ -154,6 +181,13 @@ def evidence_calls(domain: Domain, task: Task) -> list[ToolCall]:
         bound = [read for read in reads if any(_shares_value(read, call) for call in wanted)]
         found += bound or reads
     return found
+
+
+def opening_calls(domain: Domain, task: Task) -> list[ToolCall]:
+    """Return the gold reads of nothing but what the user says of themselves: by those the agent knows who calls."""
+    said = {str(fact.value) for fact in task.user.identity}
+    calls = [step.call for step in task.gold if step.seat == "agent" and domain.tools[step.call.name].kind == "read"]
+    return [call for call in calls if call.arguments and said.issuperset(map(str, call.arguments.values()))]
 
 
 def _shares_value(read: ToolCall, wanted: ToolCall) -> bool:

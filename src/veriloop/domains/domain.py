@@ -105,8 +105,13 @@ class ToolkitDomain:
 
 
 def agent_writes(domain: Domain) -> list[Tool]:
-    """Return the agent's tools that change something: what tasks end in."""
+    """Return the agent's tools that change something."""
     return [tool for tool in domain.tools.values() if tool.kind == "write" and tool.seat == "agent"]
+
+
+def agent_actions(domain: Domain) -> list[Tool]:
+    """Return the agent's tools that people ask for: those that change something, and hand-overs."""
+    return [t for t in domain.tools.values() if t.seat == "agent" and (t.kind == "write" or t.is_handover)]
 
 
 def run_initial(session: Session, initial: Initial) -> Session:

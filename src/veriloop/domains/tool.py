@@ -24,7 +24,8 @@ class Tool:
 
     kind: `read` changes nothing, `write` may, `generic` neither reads nor writes (transfer, calculator).
     parameters: JSON schema. sources: by parameter. yields: what a read's result holds. topics: how a user names what
-    a write does ("have a parcel delivered on another day"), several wordings of the same.
+    a write does ("have a parcel delivered on another day"), several wordings of the same; of a generic tool, what calls
+    for it ("complain about a courier": a transfer).
     """
 
     name: str
@@ -37,6 +38,11 @@ class Tool:
     sources: dict[str, Source] = field(default_factory=dict)
     yields: tuple[Yield, ...] = ()
     topics: tuple[str, ...] = ()
+
+    @property
+    def is_handover(self) -> bool:
+        """True where people ask for a call that changes nothing: a generic tool with topics, such as a transfer."""
+        return self.kind == "generic" and bool(self.topics)
 
     def schema(self) -> dict[str, Any]:
         """Return the OpenAI function schema."""

@@ -45,7 +45,7 @@ def assemble(setting: Setting, pair: PlanPair, order: Order, outline: Outline) -
         tags=Tags(
             tools=tuple(sorted({draft.tool.name for draft in drafts})),
             clauses=tuple(sorted({c.id for c in domain.clauses for draft in drafts if draft.tool.name in c.tools})),
-            no_write=outline.tier == "refusal",
+            no_write=not any(domain.tools[step.call.name].kind == "write" for step in outline.gold),
             tier=outline.tier,  # pyright: ignore[reportArgumentType]
         ),
         provenance=Provenance(plan=pair.name, seed=order.seed, item=order.item, caller=setting.caller.key),

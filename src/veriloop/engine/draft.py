@@ -61,7 +61,7 @@ def draft_change(domain: Domain, session: Session, walk: Walk, call: ToolCall, r
     for step in steps:
         trial.call("user", step)
     draft = Draft(domain.tools[call.name], call.arguments, user_steps=steps)
-    return draft if _changes(trial, call) else None
+    return draft if _acts(trial, draft.tool, call) else None
 
 
 def draft_refusal(domain: Domain, session: Session, walk: Walk, call: ToolCall, rng: random.Random) -> Draft | None:
@@ -87,9 +87,9 @@ def draft_calls(draft: Draft) -> list[SeatCall]:
     return [*steps, SeatCall(seat="agent", call=write)]
 
 
-def _changes(session: Session, call: ToolCall) -> bool:
+def _acts(session: Session, tool: Tool, call: ToolCall) -> bool:
     result = session.call("agent", call)
-    return not result.error and bool(result.changes)
+    return not result.error and (bool(result.changes) or tool.is_handover)
 
 
 def evidence_reads(domain: Domain, walk: Walk, draft: Draft, chain: list[int], told: frozenset[Any]) -> list[int]:

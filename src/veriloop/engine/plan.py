@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from veriloop.core.base import Frozen, content_hash
 from veriloop.core.errors import InputError
-from veriloop.domains.domain import Domain, agent_writes
+from veriloop.domains.domain import Domain, agent_actions
 
 Weights = dict[str, float]
 """Relative weights by name; what is not named does not happen."""
@@ -17,7 +17,7 @@ Advice = dict[str, tuple[str, ...]]
 class SynthesisPlan(Frozen):
     """What one stream makes, each part as relative weights.
 
-    tools: the write tools that requests are about. tiers: single, compound, refusal and partial tasks; refusal is the
+    tools: the tools that requests are about. tiers: single, compound, refusal and partial tasks; refusal is the
     no-write share. personas: how users talk. clauses: those that a refusal rests on. user_steps: of requests that begin
     with a step of the user's own, where those that do not weigh 1. guidelines: the same in words.
     """
@@ -114,8 +114,8 @@ class Scope(Frozen):
 class Reach(Frozen):
     """All that the plans of a domain can vary over within a scope, by facet, with the share wanted of each.
 
-    tools: the agent's write tools. clauses: those that a refusal can rest on, because a read shows why. user_tools:
-    the user's own write tools. A facet's shares add up to 1; one that the domain does not have is empty.
+    tools: what people ask the agent for. clauses: those that a refusal can rest on, because a read shows why.
+    user_tools: the user's own write tools. A facet's shares add up to 1; one that the domain does not have is empty.
     """
 
     tools: Weights
@@ -128,7 +128,7 @@ class Reach(Frozen):
 def find_reach(domain: Domain, scope: Scope | None = None) -> Reach:
     """Return what plans can vary over."""
     scope = scope or Scope()
-    tools = [tool.name for tool in agent_writes(domain) if tool.name in scope.tools or not scope.tools]
+    tools = [tool.name for tool in agent_actions(domain) if tool.name in scope.tools or not scope.tools]
     tiers = [name for name in TIERS if name in scope.tiers or not scope.tiers]
     refuses = not {"refusal", "partial"}.isdisjoint(tiers)
     clauses = [c.id for c in domain.clauses if refuses and c.reads and not set(c.tools).isdisjoint(tools)]
@@ -148,7 +148,7 @@ def narrow_scope(domain: Domain) -> Scope:
     That is single tasks and refusals of one write tool: the one with the fewest clauses that a refusal can rest on, of
     those with two or more, the first of equals. The whole domain where no tool has two.
     """
-    counts = {tool.name: len(find_reach(domain, Scope(tools=(tool.name,))).clauses) for tool in agent_writes(domain)}
+    counts = {tool.name: len(find_reach(domain, Scope(tools=(tool.name,))).clauses) for tool in agent_actions(domain)}
     fitting = [name for name, count in counts.items() if count > 1]
     if not fitting:
         return Scope()
@@ -174,7 +174,7 @@ def draw(weights: Mapping[str, float], rng: random.Random) -> str:
 def check_scope(domain: Domain, scope: Scope) -> None:
     """Raise InputError when the scope names what the domain or the engine does not have."""
     for kind, wanted, there in (
-        ("write tool", scope.tools, [tool.name for tool in agent_writes(domain)]),
+        ("action", scope.tools, [tool.name for tool in agent_actions(domain)]),
         ("tier", scope.tiers, list(TIERS)),
     ):
         if unknown := next((name for name in wanted if name not in there), None):

@@ -103,12 +103,15 @@ def _find_requests(
 def _draft_requests(
     setting: Setting, plan: SynthesisPlan, shape: tuple[bool, ...], rng: random.Random, target: str | None
 ) -> list[Draft] | None:
-    """Return one draft per request, each on the state the earlier ones leave, about different things; None if stuck."""
-    session, drafts = setting.session.fork(), list[Draft]()
-    for allowed in shape:
+    """Return one draft per request, each on the state the earlier ones leave, about different things; None if stuck.
+
+    What changes nothing may end the talk (a transfer), so it comes last or not at all.
+    """
+    session, drafts, tools = setting.session.fork(), list[Draft](), setting.domain.tools
+    for left, allowed in zip(reversed(range(len(shape))), shape, strict=True):
         weights = dict(plan.tools) if allowed else _weigh_refusals(setting.domain, plan, target)
-        for draft in drafts:
-            weights.pop(draft.tool.name, None)
+        asked = {draft.tool.name for draft in drafts}
+        weights = {n: w for n, w in weights.items() if n not in asked and not (left and tools[n].is_handover)}
         draft = _draft_one(setting, session, plan, weights, rng, allowed, target)
         if draft is None:
             return None

@@ -124,7 +124,7 @@ def _check_tool(tool: Tool) -> Iterator[Finding]:
     where = f"tool {tool.name}"
     if not tool.description:
         yield Finding(where=where, what="it has no description", fix="write a docstring; the agent reads it")
-    if tool.kind == "generic":
+    if tool.kind == "generic" and not tool.is_handover:
         return
     for name in tool.parameters.get("required", ()):
         if name not in tool.sources:

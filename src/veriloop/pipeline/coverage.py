@@ -9,7 +9,7 @@ from veriloop.check.sandbox import judge
 from veriloop.core.base import derive_seed
 from veriloop.core.message import ToolCall, Turn
 from veriloop.domains.clause import Case, Clause
-from veriloop.domains.domain import Domain, agent_writes
+from veriloop.domains.domain import Domain, agent_actions
 from veriloop.domains.session import Session
 from veriloop.domains.task import Initial, Task
 from veriloop.domains.walk import Walk, draft_arguments, explore
@@ -80,7 +80,7 @@ def _try_writes(domain: Domain, reach: _Reach, number: int, rng: random.Random) 
     walk, other = (explore(domain, session, rng.choice(people), rng) for _ in range(2))
     reach.tools.update(read.call.name for read in walk.reads)
     served = _serve(domain, session, other, rng)
-    for tool in agent_writes(domain):
+    for tool in agent_actions(domain):
         for _ in range(DRAFTS):
             arguments = draft_arguments(tool, walk, session, rng)
             if arguments is None:
@@ -93,7 +93,7 @@ def _try_writes(domain: Domain, reach: _Reach, number: int, rng: random.Random) 
 def _serve(domain: Domain, session: Session, walk: Walk, rng: random.Random) -> list[tuple[ToolCall, str]]:
     """Return the history of a person for whom something was changed, on a fork."""
     trial, history = session.fork(), walk.history()
-    for tool in agent_writes(domain):
+    for tool in agent_actions(domain):
         arguments = draft_arguments(tool, walk, session, rng)
         call = ToolCall(id="served", name=tool.name, arguments=arguments or {})
         if arguments is not None and not (result := trial.call("agent", call)).error:
@@ -186,7 +186,7 @@ def _name_unreached(domain: Domain, reach: _Reach) -> Iterator[Finding]:
             yield Finding(where=where, what=f"nothing broke it: {clause.text}", fix=_fix(clause, "denies"))
     for tool in domain.tools.values():
         # What a user merely looks up serves the dialogue and is in no gold path.
-        needed = tool.kind == "write" or (tool.kind == "read" and tool.seat == "agent")
+        needed = tool.kind == "write" or (tool.kind == "read" and tool.seat == "agent") or tool.is_handover
         if needed and tool.name not in reach.tools:
             fix = "let sources and yields lead to it, and clauses allow it on some database"
             yield Finding(

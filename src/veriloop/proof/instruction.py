@@ -60,7 +60,10 @@ def _find_underived(domain: Domain, task: Task, walk: Walk) -> list[str]:
     shown = {read.call.name + repr(read.call.arguments): read.content for read in walk.reads}
     problems, read_so_far = [], ""
     for step in task.gold:
-        for kind, value in pooled_values(domain.tools[step.call.name], step.call.arguments):
+        tool = domain.tools[step.call.name]
+        # What is said to whom the user goes is in the agent's own words.
+        pairs = pooled_values(tool, step.call.arguments) if not tool.is_handover else ()
+        for kind, value in pairs:
             known = str(value) in told or (step.seat == "agent" and str(value) in read_so_far)
             if not known:
                 problems.append(f"instruction: {step.call.name}: {kind} {value!r} is neither told nor read")
@@ -169,4 +172,5 @@ def _end(domain: Domain, walk: Walk, session: Session, tool: Tool, arguments: di
         return None
     trial = session.fork()
     result = trial.call(tool.seat, call)
-    return None if result.error or not result.changes else trial.digest()
+    acts = bool(result.changes) or tool.is_handover
+    return trial.digest() if acts and not result.error else None

@@ -40,9 +40,14 @@ def make_mutants(
     """
     said, gold = tuple(words), task.gold
     writes = [position for position, step in enumerate(gold) if is_write(domain, step)]
+    others = [position for position, step in enumerate(gold) if domain.tools[step.call.name].is_handover]
     if writes:
         yield Mutant("untouched", tuple(step for step in gold if not is_write(domain, step)), said)
+    if writes or others:
         yield Mutant("silent", (), said)
+    for position in others:
+        yield Mutant("dropped_call", (*gold[:position], *gold[position + 1 :]), said)
+        yield Mutant("hasty_call", (gold[position], *gold[:position], *gold[position + 1 :]), said)
     for position in writes:
         yield Mutant("dropped_write", (*gold[:position], *gold[position + 1 :]), said)
         for changed in _change_arguments(domain, gold[position], walk, session, rng):

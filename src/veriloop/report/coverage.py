@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from veriloop.core.errors import VeriloopError
-from veriloop.domains.domain import Domain, agent_writes
+from veriloop.domains.domain import Domain, agent_actions
 from veriloop.domains.registry import load_domain
 from veriloop.store.result import iter_tasks
 from veriloop.store.run import Run
@@ -68,7 +68,7 @@ def read_coverage(run: Run) -> Coverage:
         databases.add(task.initial.database)
         personas.add(task.user.persona)
     coverage.databases, coverage.personas = len(databases), len(personas)
-    writes = [tool.name for tool in agent_writes(domain)] if domain else []
+    writes = [tool.name for tool in agent_actions(domain)] if domain else []
     coverage.tools = {name: tools[name] for name in dict.fromkeys([*writes, *sorted(tools)])}
     texts = {clause.id: clause.text for clause in domain.clauses} if domain else {}
     names = dict.fromkeys([*texts, *sorted(met | refused)])

@@ -9,6 +9,7 @@ from veriloop.rollout.baseline import CLOSING
 from veriloop.rollout.player import View
 from veriloop.rollout.scripted import is_said
 
+HANDED_OVER = "You are being transferred to somebody who can help you with that."
 _YES = ("yes", "go ahead", "that's right")
 
 
@@ -27,6 +28,8 @@ class Gold:
 
     def _answer(self, view: View, task: Task) -> Message:
         step = next_step(task.gold, view.turns)
+        if step is None and hands_over(self._domain, task):
+            return Message(content=HANDED_OVER)
         if step is None or self._owes_closing(view, task):
             return Message(content=" ".join([tell_result(self._domain, task), CLOSING]))
         return self._make(step)
@@ -60,6 +63,8 @@ class Oracle(Gold):
         if missing := [fact.label for fact in facts if not is_said(fact.text, said)]:
             return Message(content=f"Could you tell me your {' and the '.join(missing)}?")
         step = next_step(task.gold, view.turns)
+        if step is None and hands_over(self._domain, task):
+            return Message(content=HANDED_OVER)
         if step is None or self._count_writes(view.turns) > settled:
             refused = settled >= len(requests) - len(task.refused)
             if request and refused and (words := _find_unasked(request, view.turns)):
@@ -118,6 +123,11 @@ def tell_result(domain: Domain, task: Task) -> str:
         rules = " ".join(clause.text for clause in domain.clauses if clause.id in task.refused)
         return " ".join(["I am sorry, but I cannot do that.", rules, *task.told])
     return " ".join(["That is done.", *task.told])
+
+
+def hands_over(domain: Domain, task: Task) -> bool:
+    """Return whether a task ends with the user going to somebody else."""
+    return bool(task.gold) and domain.tools[task.gold[-1].call.name].is_handover
 
 
 _ASK = "Before I can go on, please do this:"

@@ -73,7 +73,8 @@ def submission_of(player, parcel, order: Order, tier: str) -> dict[str, Any]:
 @pytest.mark.parametrize("tier", ["single", "compound", "refusal", "partial"])
 def test_what_a_good_model_submits_is_proved(player, parcel, bench, tier):
     order, task = find_order(player, parcel, tier)
-    assert (task.tags.tier, task.tags.no_write) == (tier, tier == "refusal")
+    assert task.tags.tier == tier
+    assert task.tags.no_write == (not any(parcel.tools[step.call.name].kind == "write" for step in task.gold))
     assert task.initial.database in {f"train-{number}" for number in range(8)}
     proof = prove(parcel, attach_checker(parcel, task), bench.sandbox)
     assert proof.problems == ()
@@ -120,7 +121,7 @@ class TestMending:
     @pytest.mark.parametrize(
         ("spoil", "said"),
         [
-            (lambda s: s["requests"][0].update(tool="fly"), "'fly' is none of the agent's changes"),
+            (lambda s: s["requests"][0].update(tool="fly"), "'fly' is none of what the agent can do for a caller"),
             (lambda s: s["requests"][0]["arguments"].clear(), "is missing"),
             (lambda s: s["requests"][0]["arguments"].update(colour="red"), "there is no colour; the tool takes"),
             (lambda s: s["requests"][0]["arguments"].update(tracking="VP1"), "'VP1' cannot be meant here; what can: "),

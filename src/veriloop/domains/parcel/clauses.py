@@ -100,7 +100,10 @@ def confirmation_clause() -> Clause:
 
 
 CLAUSES: tuple[Clause, ...] = (
-    Clause("P1", "Find the customer before any change.", WRITES, _deny_unidentified, source="policy.md, rule 1"),
+    Clause(
+        "P1", "Find the customer before any change or transfer.", (*WRITES, "transfer_to_human"), _deny_unidentified,
+        source="policy.md, rule 1",
+    ),
     Clause(
         "P2", "Change only what belongs to the customer you found.", WRITES, _deny_foreign,
         source="policy.md, rule 2", read="get_parcel",

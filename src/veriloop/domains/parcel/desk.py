@@ -35,6 +35,7 @@ STREET = choice("street", _sample("street", coin_street), "new address", free=Tr
 NEIGHBOUR = choice("neighbour", _sample("neighbour", coin_name), "neighbour's name", free=True)
 NEW_PHONE = choice("new_phone", _sample("new_phone", coin_phone), "new phone number", free=True)
 HOLD_DAYS = choice("days", (2, 3, 4, 5, 6, 7, 8, 9, 10, 12), "number of days", say=lambda value, _: f"{value} days")
+TRANSFER_REASON = choice("transfer_reason", ("neither the desk nor the app can do it",), told=False)
 LOCKER = ref("locker_id", "locker", say=lambda value, scope: str(scope.pool["locker_id"][value]["name"]))
 
 KINDS: dict[str, Source] = {source.kind: source for source in (EMAIL, PHONE, TRACKING)}
@@ -312,8 +313,16 @@ class ParcelDesk:
         self.db.customers.update(customer_id, phone=phone)
         return {"customer_id": customer_id, "phone": phone}
 
-    @tool("generic")
-    def transfer_to_human(self, reason: str) -> str:
+    @tool(
+        "generic",
+        topics=(
+            "complain about how a courier behaved",
+            "apply for work as a courier",
+            "have an invoice made out to a company",
+            "speak about a gate that a courier scratched",
+        ),
+    )
+    def transfer_to_human(self, reason: Annotated[str, TRANSFER_REASON]) -> str:
         """Hand the customer to a person.
 
         Args:

@@ -8,7 +8,7 @@ from pydantic import Field, JsonValue
 
 from veriloop.core.base import Frozen
 from veriloop.core.message import Seat, ToolCall
-from veriloop.domains.domain import Domain, agent_writes
+from veriloop.domains.domain import Domain, agent_actions
 from veriloop.domains.task import Fact, Request, SeatCall, Task
 from veriloop.domains.tool import Tool
 from veriloop.engine.assembly import Outline, assemble, write_fact, write_request
@@ -134,10 +134,10 @@ def _check_shape(shape: tuple[bool, ...], submission: Submission) -> Iterator[st
 
 def _check_wish(setting: Setting, wish: SubmittedRequest) -> Iterator[str]:
     domain = setting.domain
-    tool = next((tool for tool in agent_writes(domain) if tool.name == wish.tool), None)
+    tool = next((tool for tool in agent_actions(domain) if tool.name == wish.tool), None)
     if tool is None:
-        names = ", ".join(tool.name for tool in agent_writes(domain))
-        yield f"tool: {wish.tool!r} is none of the agent's changes: {names}"
+        names = ", ".join(tool.name for tool in agent_actions(domain))
+        yield f"tool: {wish.tool!r} is none of what the agent can do for a caller: {names}"
         return
     yield from _check_arguments(setting, tool, wish.arguments)
     for name, text in wish.says.items():

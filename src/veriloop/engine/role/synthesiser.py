@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from veriloop.core.message import Message, ToolCall
-from veriloop.domains.domain import Domain, agent_writes
+from veriloop.domains.domain import Domain, agent_actions
 from veriloop.domains.session import Session
 from veriloop.domains.task import Task
 from veriloop.engine.plan import PERSONAS, PlanPair, draw
@@ -114,7 +114,7 @@ class _Brief:
             clauses=[clause for clause in domain.clauses if clause.tools],
             persona=PERSONAS[self.persona],
             guidelines=self.pair.synthesis.guidelines,
-            writes=agent_writes(domain),
+            writes=agent_actions(domain),
             submit=SUBMIT,
             restart=RESTART,
             give_up=GIVE_UP,

@@ -1,6 +1,5 @@
 """The parcel expert: works from policy, tools and dialogue alone, and re-reads the dialogue at every turn."""
 
-import json
 import random
 import re
 from collections.abc import Sequence
@@ -9,6 +8,7 @@ from typing import Any
 
 from veriloop.core.base import derive_seed
 from veriloop.core.message import Message, ToolCall, ToolResult, Turn
+from veriloop.domains.session import parse_content
 from veriloop.rollout.experts.parcel_rules import find_objection
 from veriloop.rollout.player import View
 
@@ -28,6 +28,7 @@ _NEIGHBOUR = re.compile(r"neighbour's name(?: is|:)? ([A-Z]\w+ [A-Z]\w+)|([A-Z]\
 _DAYS = re.compile(r"\b(\d+) days\b")
 _LOCKER = re.compile(r"\b([A-Z][a-z]+ (?:Square|Gate|Court|Corner))\b")
 
+_ASK_WISH = "What would you like me to do?"
 TURN_ON_LOCKER = "please turn on locker pickup in your app."
 TAKE_PHOTO = "please take a photo of the damage in your app."
 
@@ -124,7 +125,7 @@ def _remember(turns: Sequence[Turn]) -> Memory:
             memory.all_said.append(turn.spoken)
             continue
         for call, result in zip(turn.tool_calls, turn.results, strict=True):
-            parsed = None if result.error else json.loads(result.content)
+            parsed = None if result.error else parse_content(result.content)
             if call.name.startswith("find_customer"):
                 memory.tried.update(map(str, call.arguments.values()))
                 memory.customer = parsed or memory.customer
@@ -154,7 +155,7 @@ def _identify(memory: Memory, voice: random.Random) -> Message | None:
 def _understand(memory: Memory, voice: random.Random) -> Message | None:
     intent = _find_intent(memory)
     if intent is None:
-        return Message(content="What would you like me to do?")
+        return _hand_over(memory)
     if intent.tool == "update_phone" or _find_tracking(memory):
         return None
     ask = ("What is the tracking number of the parcel?", "Could you tell me the tracking number?")
@@ -162,6 +163,15 @@ def _understand(memory: Memory, voice: random.Random) -> Message | None:
     if any(text in ask for text in memory.asked) and memory.answer("list_parcels", customer_id=number) is None:
         return _call("list_parcels", customer_id=number)
     return Message(content=voice.choice(ask))
+
+
+def _hand_over(memory: Memory) -> Message:
+    """Ask again what the customer wants, and hand them to a person when it is still nothing that the desk can do."""
+    if any(call.name == "transfer_to_human" for call, _ in memory.answers):
+        return Message(content="You are being transferred to a person who can help you with that.")
+    if _ASK_WISH in memory.asked:
+        return _call("transfer_to_human", reason="the desk cannot do what the customer wants")
+    return Message(content=_ASK_WISH)
 
 
 def _find_tracking(memory: Memory) -> str | None:
