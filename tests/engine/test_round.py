@@ -147,6 +147,13 @@ class TestRounds:
         assert not result.rounds[1].accepted
         assert "no reason" in result.rounds[1].reason
 
+    def test_without_rounds_no_held_out_pilot_is_paid_for(self, bench, tmp_path):
+        with Ledger(tmp_path / "ledger.sqlite") as ledger:
+            result = synthesize(ledger, bench, CONFIG.model_copy(update={"rounds": 0}))
+            assert ledger.count("pilot:0") > 0
+            assert ledger.count("held:0") == 0
+        assert [record.fitness_held_out for record in result.rounds] == [None]
+
     def test_every_record_keeps_figures_reasons_and_hashes(self, bench, tmp_path):
         result, plans, _ = run(bench, tmp_path)
         assert result.rounds[0].fitness_held_out is not None

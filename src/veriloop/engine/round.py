@@ -44,8 +44,8 @@ class Round(Frozen):
 
     fitness: of the plans in force before the round, on the pilot's orders. fitness_candidate: of the proposal on the
     same. fitness_held_out: of the plans in force after it, on orders that no search has seen; None when those are the
-    plans of the round before. noise: standard error of the difference. parts: of the proposal's fitness, or of round
-    0's. plans: version and hash by id, as proposed.
+    plans of the round before, or nothing is searched. noise: standard error of the difference. parts: of
+    the proposal's fitness, or of round 0's. plans: version and hash by id, as proposed.
     """
 
     round: int
@@ -89,7 +89,7 @@ def run_rounds(
     items = tuple(run_pilot(ledger, bench, pilot, pairs, workflow, "pilot:0"))
     now = _InForce(pairs, workflow, items, measure_fitness(reach, items))
     suite = build_anchors(bench, items)
-    rounds = [_open_record(ledger, bench, reach, pilot, now)]
+    rounds = [_open_record(ledger, bench, reach, pilot, now, searched=count > 0)]
     for number in range(1, count + 1):
         rng = random.Random(derive_seed("search", pilot.seed, number))
         history = tuple(_tell(found) for found in rounds[1:])
@@ -203,8 +203,10 @@ def _hold_out(ledger: Ledger, bench: Bench, reach: Reach, pilot: Pilot, now: _In
     return round(measure_fitness(reach, made).value, 4)
 
 
-def _open_record(ledger: Ledger, bench: Bench, reach: Reach, pilot: Pilot, now: _InForce) -> Round:
+def _open_record(ledger: Ledger, bench: Bench, reach: Reach, pilot: Pilot, now: _InForce, *, searched: bool) -> Round:
     record = _record(0, now, now.fitness, accepted=True, reason="the plans as written")
+    if not searched:  # nothing was fitted to the pilot, so its own figure is as good
+        return record
     return record.model_copy(update={"fitness_held_out": _hold_out(ledger, bench, reach, pilot, now, 0)})
 
 
