@@ -14,6 +14,7 @@ from veriloop.domains.domain import Caller, Domain
 from veriloop.domains.session import Session
 from veriloop.domains.source import Source
 from veriloop.domains.task import Initial, SeatCall
+from veriloop.domains.tau2.telecom_clause import CLAUSES
 from veriloop.domains.tau2.telecom_session import Telecom, TelecomSession
 from veriloop.domains.tau2.telecom_source import KINDS, SOURCES, TOPICS, YIELDS
 from veriloop.domains.tau2.telecom_world import PACKAGE, SPLITS, dump_database, load_database
@@ -30,7 +31,7 @@ class TelecomDomain:
     """tau2's telecom on invented databases; the package's own has the id `official`."""
 
     name: str = "tau2/telecom"
-    clauses: tuple[Clause, ...] = ()
+    clauses: tuple[Clause, ...] = CLAUSES
     kinds: dict[str, Source] = field(default_factory=lambda: dict(KINDS))
     official: str = PACKAGE
     """Id of the database on which the package's own tasks play."""
