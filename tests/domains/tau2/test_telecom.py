@@ -6,6 +6,7 @@ from veriloop.core.errors import InputError
 from veriloop.core.message import ToolCall
 from veriloop.domains.registry import load_domain
 from veriloop.domains.task import Initial, SeatCall
+from veriloop.domains.tau2.telecom_fault import settle
 from veriloop.domains.tau2.telecom_session import KEYS, SYMPTOM_TABLES
 from veriloop.domains.tau2.telecom_world import load_database, split_of
 
@@ -14,7 +15,7 @@ DOMAIN: Any = load_domain("tau2/telecom")
 
 def open_for(place: int, database: str = "train-0", *calls: SeatCall) -> Any:
     caller = DOMAIN.callers(database, database.partition("-")[0])[place]
-    return DOMAIN.open(Initial(database=database, calls=(*DOMAIN.settle(caller), *calls)))
+    return DOMAIN.open(Initial(database=database, calls=(*settle(caller), *calls)))
 
 
 def act(session: Any, seat: Any, name: str, **arguments: Any) -> Any:

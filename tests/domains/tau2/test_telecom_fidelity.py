@@ -10,6 +10,7 @@ from veriloop.core.message import Seat, ToolCall
 from veriloop.domains.session import Session
 from veriloop.domains.task import Initial, SeatCall
 from veriloop.domains.tau2.telecom import load_telecom
+from veriloop.domains.tau2.telecom_fault import settle
 from veriloop.domains.tau2.telecom_session import KEYS
 
 # isort: split
@@ -47,7 +48,7 @@ def draw_initial(rng: random.Random) -> Initial:
     database = rng.choice(("train-0", "train-7", "test-3"))
     caller = rng.choice(DOMAIN.callers(database, database.partition("-")[0]))
     breaks = [step("user", name, **arguments) for name, arguments in rng.sample(BREAKS, rng.randint(0, 3))]
-    return Initial(database=database, calls=(*DOMAIN.settle(caller), *breaks))
+    return Initial(database=database, calls=(*settle(caller), *breaks))
 
 
 def draw_arguments(name: str, ours: Session, rng: random.Random) -> dict[str, Any]:
@@ -125,7 +126,7 @@ def test_a_payment_reaches_the_account_and_a_resumed_line_the_phone() -> None:
     ids = {"customer_id": caller.key, "line_id": line.line_id}
     suspend = step("agent", "suspend_line_for_overdue_bill", **ids, new_bill_id="B77", contract_ended=False)
     search = step("user", "simulate_network_search")
-    session = DOMAIN.open(Initial(database="train-0", calls=(*DOMAIN.settle(caller), suspend, search)))
+    session = DOMAIN.open(Initial(database="train-0", calls=(*settle(caller), suspend, search)))
     assert {change.table for change in session.changes()} >= {"service", "bills", "lines"}
 
     def call(seat: Seat, name: str, **arguments: Any) -> str:
@@ -144,7 +145,7 @@ def test_a_payment_reaches_the_account_and_a_resumed_line_the_phone() -> None:
 
 def test_a_slow_vpn_stays_in_its_own_session() -> None:
     caller = DOMAIN.callers("train-0", "train")[0]
-    scene = DOMAIN.settle(caller)
+    scene = settle(caller)
     slow = DOMAIN.open(Initial(database="train-0", calls=(*scene, step("user", "break_vpn"))))
     theirs = make_theirs(Initial(database="train-0", calls=(*scene, step("user", "break_vpn"))))
     reconnect = ("disconnect_vpn", "connect_vpn", "run_speed_test")

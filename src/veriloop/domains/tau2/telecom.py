@@ -8,13 +8,15 @@ from typing import Any, cast
 from tau2.domains.telecom.environment import TelecomEnvironment, get_environment
 
 from veriloop.core.errors import InputError, ToolError
-from veriloop.core.message import Seat, ToolCall
+from veriloop.core.message import Seat
 from veriloop.domains.clause import Clause
+from veriloop.domains.defect import Troubles
 from veriloop.domains.domain import Caller, Domain
 from veriloop.domains.session import Session
 from veriloop.domains.source import Source
-from veriloop.domains.task import Initial, SeatCall
+from veriloop.domains.task import Initial
 from veriloop.domains.tau2.telecom_clause import CLAUSES
+from veriloop.domains.tau2.telecom_fault import TROUBLES
 from veriloop.domains.tau2.telecom_session import Telecom, TelecomSession
 from veriloop.domains.tau2.telecom_source import KINDS, SOURCES, TOPICS, YIELDS
 from veriloop.domains.tau2.telecom_world import PACKAGE, SPLITS, dump_database, load_database
@@ -33,6 +35,7 @@ class TelecomDomain:
     name: str = "tau2/telecom"
     clauses: tuple[Clause, ...] = CLAUSES
     kinds: dict[str, Source] = field(default_factory=lambda: dict(KINDS))
+    troubles: Troubles = TROUBLES
     official: str = PACKAGE
     """Id of the database on which the package's own tasks play."""
 
@@ -56,11 +59,6 @@ class TelecomDomain:
         """Return the customers of a database, each of whom holds the phone of their first line."""
         rows: dict[str, Any] = dict(load_database(database)[0]["customers"])
         return [Caller(key, row.full_name, _known(row)) for key, row in rows.items() if row.line_ids]
-
-    def settle(self, caller: Caller) -> tuple[SeatCall, ...]:
-        """Return the initial call that puts the phone into a caller's hand."""
-        who = {"name": caller.name, "phone_number": caller.known["phone_number"]}
-        return (SeatCall(seat="user", call=ToolCall(id="settle_0", name="set_user_info", arguments=who)),)
 
     def dump_database(self, database: str) -> dict[str, Any] | None:
         """Return a database as tau2's `initialization_data`; None for the package's own."""
