@@ -127,7 +127,7 @@ def from_tau2_task(domain: Domain, official: Any) -> Task:
 
 
 def _read_start(domain: Domain, state: Any) -> Initial:
-    """Return where a task of the package starts. Its ticket is for an agent who works alone, so nobody reads it here."""
+    """Return where a task of the package starts. Its ticket is for an agent who works alone: nobody reads it here."""
     actions = (state.initialization_actions or []) if state else []
     calls = [
         SeatCall(seat=_SEATS[action.env_type], call=_call(f"init_{place}", action.func_name, action.arguments))
