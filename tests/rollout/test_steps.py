@@ -77,7 +77,7 @@ def make_task(*gold: SeatCall) -> Task:
 
 
 def test_no_yes_is_good_for_two_changes() -> None:
-    ids = {"customer_id": "C1", "line_id": "L1"}
+    ids: dict[str, Any] = {"customer_id": "C1", "line_id": "L1"}
     first, second = (
         SeatCall(seat="agent", call=ToolCall(id=name, name=name, arguments=ids))
         for name in ("enable_roaming", "resume_line")

@@ -42,6 +42,7 @@ KINDS: dict[str, Source] = {source.kind: source for source in (PHONE_NUMBER, FUL
 _LINE = {"customer_id": CUSTOMER, "line_id": LINE}
 SOURCES: dict[str, dict[str, Source]] = {
     "get_customer_by_phone": {"phone_number": PHONE_NUMBER},
+    "get_customer_by_id": {"customer_id": CUSTOMER},
     "get_customer_by_name": {"full_name": FULL_NAME, "dob": BIRTH},
     "get_details_by_id": {"id": RECORD},
     "get_bills_for_customer": {"customer_id": CUSTOMER},
