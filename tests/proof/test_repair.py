@@ -78,9 +78,8 @@ def test_a_hand_over_of_what_was_cured() -> None:
 
 def test_an_amount_that_nobody_told() -> None:
     task = pick(handed_over=False, with_="set_data_usage")
-    request = task.user.requests[0]
-    told = request.model_copy(update={"facts": tuple(fact for fact in request.facts if fact.kind != "gb_amount")})
-    silent = task.model_copy(update={"user": task.user.model_copy(update={"requests": (told,)})})
+    told = tuple(fact for fact in task.user.identity if fact.kind != "gb_amount")
+    silent = task.model_copy(update={"user": task.user.model_copy(update={"identity": told})})
     assert "refuel_data: gb_amount" in problems(silent)
 
 

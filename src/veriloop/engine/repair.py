@@ -166,9 +166,10 @@ def _assemble(case: _Case, pair: PlanPair, order: Order, gold: Sequence[SeatCall
     cured = all(fault.cure for fault in case.faults)
     facts = {fact.kind: fact for fact in symptom.tell(case.scene)}
     facts |= {fact.kind: fact for fault in case.faults for fact in fault.facts}
-    identity = (write_fact(setting, case.troubles.identity, setting.caller.known[case.troubles.identity]),)
-    request = Request(topic=case.scene.rng.choice(symptom.topics), facts=tuple(facts.values()))
-    user = render_user(setting.caller.name, persona, identity, (request,))
+    number = write_fact(setting, case.troubles.identity, setting.caller.known[case.troubles.identity])
+    request = Request(topic=case.scene.rng.choice(symptom.topics))
+    # What may turn out to be needed is no part of the wish: nobody has to be asked for it.
+    user = render_user(setting.caller.name, persona, (number, *facts.values()), (request,))
     tools = setting.domain.tools
     acts = {step.call.name for step in gold if step.seat == "agent" and tools[step.call.name].kind != "read"}
     holds = [*symptom.holds, *(step for fault in case.faults for step in fault.holds)] if cured else symptom.lacks

@@ -23,7 +23,7 @@ COMBINATIONS = 256
 def check_instruction(domain: Domain, task: Task, walk: Walk) -> list[str]:
     """Return what is wrong with a task's instruction; `walk` starts from what the user can tell."""
     problems = find_underived(domain, task, walk)
-    problems += find_idle_identity(task, walk)
+    problems += _find_idle_identity(task, walk)
     session = domain.open(task.initial)
     for request, wanted in zip(task.user.requests, task.wanted, strict=True):
         for step in _steps_before(task, wanted):
@@ -76,8 +76,8 @@ def _items(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def find_idle_identity(task: Task, walk: Walk) -> list[str]:
-    """Return identity facts without which the caller could still be identified and act."""
+def _find_idle_identity(task: Task, walk: Walk) -> list[str]:
+    """Find identity facts without which the caller could still be identified and act."""
     steps = {str(v) for step in task.gold if step.seat == "user" for v in step.call.arguments.values()}
     openings = [walk.known_kinds(position) or frozenset[str]() for position in walk.opening_reads()]
     problems = []

@@ -5,7 +5,7 @@ from veriloop.domains.defect import Troubles, find_troubles, keep_bound
 from veriloop.domains.domain import Domain
 from veriloop.domains.task import Task
 from veriloop.domains.walk import Walk
-from veriloop.proof.instruction import find_idle_identity, find_underived
+from veriloop.proof.instruction import find_underived
 
 
 def check_repair(domain: Domain, task: Task, walk: Walk, end: tuple[Change, ...], needless: int) -> list[str]:
@@ -20,7 +20,7 @@ def check_repair(domain: Domain, task: Task, walk: Walk, end: tuple[Change, ...]
     handed_over = bool(task.gold) and task.gold[-1].call.name == troubles.handover.call.name
     healthy = domain.open(troubles.heal(task.initial)).changes()
     broken = domain.open(task.initial).changes()
-    problems = find_underived(domain, task, walk) + find_idle_identity(task, walk)
+    problems = find_underived(domain, task, walk)
     if _shown(troubles, task, healthy):
         problems.append("repair: the symptom is there before anything is broken")
     if not _shown(troubles, task, broken):

@@ -18,7 +18,7 @@ STOP_TOKENS = {
 }
 
 
-TURNS_PER_STEP = 5
+TURNS_PER_STEP = 6
 """Turns allowed for each call of the gold where that is more than the usual limit: asked for, made, told, and more."""
 
 

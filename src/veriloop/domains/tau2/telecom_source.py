@@ -80,7 +80,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
         "switch on international roaming for a line",
     ),
     "disable_roaming": (
-        "have roaming disabled on a line", "stop a line from roaming", "switch off international roaming for a line",
+        "have roaming disabled on a line", "stop a line from roaming", "stop all international roaming of a line",
         "make sure that a line does not roam",
     ),
     "suspend_line": (
