@@ -20,7 +20,7 @@ from veriloop.rollout.driver import play
 from veriloop.rollout.episode import GREETING, Episode
 from veriloop.rollout.experts import load_expert
 from veriloop.rollout.experts.telecom import HANDED_OVER, TelecomExpert
-from veriloop.rollout.experts.telecom_phone import STEPS, ask
+from veriloop.rollout.experts.telecom_phone import STEPS, Step, word_step
 from veriloop.rollout.player import View
 from veriloop.rollout.scripted import ScriptedUser, asks_for
 
@@ -112,7 +112,7 @@ def test_a_no_to_a_change_is_no_consent() -> None:
 def test_every_step_it_asks_for_is_understood_as_that_one() -> None:
     own = [tool for tool in DOMAIN.tools.values() if tool.seat == "user"]
     for name in STEPS:
-        assert next(tool.name for tool in own if asks_for(tool, ask(name).content)) == name
+        assert next(tool.name for tool in own if asks_for(tool, word_step(Step(name, {})).content)) == name
 
 
 def test_views_of_other_dialogues_do_not_matter() -> None:

@@ -1,5 +1,8 @@
 """The expert of tau2's telecom: follows the policy and the support workflow from the dialogue and tool results alone.
 
+An agent who works alone holds the tools of both seats and has a ticket instead of a user: whatever it would ask is
+answered by the ticket, and it makes the steps on the phone itself.
+
 It is written as one conversation from top to bottom (`_serve`): a generator that yields what to say or call and is sent
 what came of it. Each answer runs it again over the dialogue so far, so the player itself remembers nothing.
 """
@@ -12,8 +15,20 @@ from typing import Any
 from veriloop.core.message import Message
 from veriloop.domains.tool import Tool
 from veriloop.rollout.baseline import CLOSING
-from veriloop.rollout.experts.telecom_phone import Desk, HandOverError, Talk, call, lift_suspension, repair, say
+from veriloop.rollout.experts.telecom_phone import (
+    STEPS,
+    Desk,
+    HandOverError,
+    Step,
+    Talk,
+    call,
+    lift_suspension,
+    repair,
+    say,
+    word_step,
+)
 from veriloop.rollout.player import View
+from veriloop.rollout.scripted import STOP
 
 _WORD = re.compile(r"[a-z]+")
 _NUMBER = re.compile(r"\b\d{3}-\d{3}-\d{4}\b")
@@ -44,15 +59,30 @@ class TelecomExpert:
 
 
 def _answer(view: View) -> Message:
-    opening, *seen = _observe(view)
-    desk = Desk(view.system, [opening])
+    seen, ticket = _observe(view), view.system.partition("Ticket: ")[2]
+    solo = any(tool.name in STEPS for tool in view.tools)
+    wish, seen = (ticket, seen) if solo else (seen[0], seen[1:])
+    desk = Desk(view.system, [wish])
     talk = _serve(desk, view)
-    message = next(talk)
-    for text in seen:
-        if not message.tool_calls:
-            desk.heard.append(text)
-        message = talk.send(text)
-    return message
+    message = _give(next(talk), solo)
+    for text in [*seen, None]:
+        while solo and not message.tool_calls and not _ends(message):
+            message = _give(talk.send(f"Yes. {ticket}"), solo)
+        if text is not None:
+            desk.heard += [] if message.tool_calls else [text]
+            message = _give(talk.send(text), solo)
+    return say(STOP) if solo and not message.tool_calls else message
+
+
+def _give(what: Message | Step, solo: bool) -> Message:
+    """Return the message of what the conversation yields: alone, the expert makes steps on the phone itself."""
+    if isinstance(what, Message):
+        return what
+    return call(what.tool, **what.arguments) if solo else word_step(what)
+
+
+def _ends(message: Message) -> bool:
+    return CLOSING in message.content or message.content == HANDED_OVER
 
 
 def _observe(view: View) -> list[str]:
@@ -97,6 +127,7 @@ def _match(view: View, wish: str) -> Tool | None:
     shares = [
         (len(wanted & words) / len(wanted), tool)
         for tool in view.tools
+        if tool.seat == "agent"
         for topic in tool.topics
         if (wanted := {word for word in _WORD.findall(topic.lower()) if len(word) > 3})
     ]

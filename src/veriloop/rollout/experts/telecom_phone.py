@@ -8,8 +8,17 @@ from typing import Any
 
 from veriloop.core.message import Message, ToolCall
 
-Talk = Generator[Message, str, Any]
-"""Yields the agent's messages and is sent what came of each: a tool's result or what the user said."""
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something to be done on the phone: the name of its tool and the arguments."""
+
+    tool: str
+    arguments: dict[str, Any]
+
+
+Talk = Generator[Message | Step, str, Any]
+"""Yields what to say, call or have done and is sent what came of it: a tool's result or what the user said."""
 _TODAY = re.compile(r"current time is (\d{4}-\d{2}-\d{2})")
 _YES = re.compile(r"^\W*(yes|yeah|sure|ok)\b", re.IGNORECASE)
 _AWAY = re.compile(r"abroad, in \w+|\babroad\b", re.IGNORECASE)
@@ -95,10 +104,15 @@ def call(tool: str, /, **arguments: Any) -> Message:
     return Message(tool_calls=(ToolCall(id=f"call_{tool}", name=tool, arguments=arguments),))
 
 
-def ask(step: str, *values: str) -> Message:
-    """Return the sentence that asks the user for a step on the phone."""
-    chosen = f" ({', '.join(values)})" if values else ""
-    return say(f"Please do this on your phone: {STEPS[step]}{chosen}")
+def ask(step: str, /, **arguments: str) -> Step:
+    """Return a step to be done on the phone."""
+    return Step(step, arguments)
+
+
+def word_step(step: Step) -> Message:
+    """Return the sentence that asks the user for a step."""
+    chosen = f" ({', '.join(step.arguments.values())})" if step.arguments else ""
+    return say(f"Please do this on your phone: {STEPS[step.tool]}{chosen}")
 
 
 def repair(desk: Desk, symptom: str) -> Talk:
@@ -182,7 +196,7 @@ def _restore_internet(desk: Desk, line: dict[str, Any]) -> Talk:
         if "Data Saver mode is ON" in (yield ask("check_data_restriction_status")):
             yield ask("toggle_data_saver_mode")
         if BEST_MODE not in (yield ask("check_network_mode_preference")):
-            yield ask("set_network_mode_preference", BEST_MODE)
+            yield ask("set_network_mode_preference", mode=BEST_MODE)
         if "connected." in (yield ask("check_vpn_status")):
             yield ask("disconnect_vpn")
         speed = yield ask("run_speed_test")
@@ -235,13 +249,13 @@ def _restore_mms(desk: Desk, line: dict[str, Any]) -> Talk:
         return
     yield from _restore_data(desk, line)
     if "2g" in (yield ask("check_network_mode_preference")).lower():
-        yield ask("set_network_mode_preference", BEST_MODE)
+        yield ask("set_network_mode_preference", mode=BEST_MODE)
     if "turned ON" in (yield ask("check_wifi_calling_status")):
         yield ask("toggle_wifi_calling")
-    granted = yield ask("check_app_permissions", "messaging")
+    granted = yield ask("check_app_permissions", app_name="messaging")
     for permission in ("storage", "sms"):
         if permission not in granted:
-            yield ask("grant_app_permission", "messaging", permission)
+            yield ask("grant_app_permission", app_name="messaging", permission=permission)
     if "Not Set" in (yield ask("check_apn_settings")):
         yield from _reset_apn()
     if "cannot" in (yield ask("can_send_mms")):
