@@ -1,5 +1,8 @@
 """What the proof finds wrong with tasks in which something is broken, one perversion of a good task at a time."""
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +15,7 @@ from veriloop.engine.plan import REPAIR, Scope
 from veriloop.engine.planner import write_plans
 from veriloop.engine.setting import Order
 from veriloop.engine.synthesis import synthesise
-from veriloop.proof.prove import attach_checker, prove
+from veriloop.proof.prove import attach_checker, prove, render_checker_file
 from veriloop.proof.replay import replay
 
 pytest.importorskip("tau2")
@@ -100,6 +103,16 @@ def test_a_blind_hand_over_fails_and_one_after_a_look_up_passes() -> None:
     assert not verdict(task, task.gold[-1:])
     assert verdict(task, (task.gold[0], task.gold[-1]))
     assert not verdict(task, task.gold[:-1])
+
+
+@pytest.mark.parametrize("handed_over", [False, True])
+def test_checker_files_prove_themselves(handed_over: bool, tmp_path: Path) -> None:
+    for combination in ("", "suspend_line" if not handed_over else "lock_sim_card"):
+        file = tmp_path / f"checker{combination}.py"
+        file.write_text(render_checker_file(DOMAIN, pick(handed_over=handed_over, with_=combination)))
+        done = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("ok: 1 right")
 
 
 def verdict(task: Task, calls: Any) -> bool:

@@ -77,8 +77,8 @@ def render_checker_file(domain: Domain, task: Task) -> str:
     """Return the standalone checker with the gold dialogue and its simplest perversions to prove itself on."""
     words = closing_words(task)
     right = replay(domain, task, task.gold)
-    wrong: dict[str, Case] = {"nothing done or said": ([], [], [])}
-    for change in right.changes:
+    wrong: dict[str, Case] = {"nothing done or said": replay(domain, task, ()).case([])}
+    for change in keep_bound(right.changes, task.free):
         rest = [other.model_dump(mode="json") for other in right.changes if other != change]
         wrong[f"{change.table} {change.key} untouched"] = (rest, *right.case(words)[1:])
     if task.refused:
