@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from servers.library import load_library
 from veriloop.domains.domain import agent_actions
-from veriloop.engine.plan import FACETS, PERSONAS, TIERS, Scope, SynthesisPlan, draw, find_reach, share
+from veriloop.engine.plan import FACETS, PERSONAS, Scope, SynthesisPlan, draw, find_reach, list_tiers, share
 from veriloop.engine.planner import find_closest, list_focus, measure_distance, write_plans
 
 WEIGHTS = st.dictionaries(st.sampled_from("abcdef"), st.floats(0.1, 10), min_size=1)
@@ -36,7 +36,7 @@ class TestCoverage:
         for facet in ("tools", "clauses", "personas"):
             assert {name for found in focus for name in found[facet]} == set(getattr(reach, facet))
         if count > 6:
-            assert {name for found in focus for name in found["tiers"]} == set(TIERS) - {"single"}
+            assert {name for found in focus for name in found["tiers"]} == set(list_tiers(parcel)) - {"single"}
             assert {pair.synthesis.user_steps for pair in pairs} == {1.0, 2.0}
 
     def test_every_plan_can_still_make_everything(self, parcel):

@@ -42,7 +42,7 @@ def make_tasks(count: int) -> list[Task]:
 
 
 TASKS = make_tasks(6)
-WRAPPED = wrap_tasks(TASKS)
+WRAPPED = wrap_tasks(DOMAIN, TASKS)
 BY_ID = {task.id: task for task in TASKS}
 
 
@@ -192,7 +192,7 @@ def make_told_task(told: str) -> Task:
 
 def test_what_must_be_told_counts_and_text_beside_calls_does_not(tmp_path: Path) -> None:
     task = make_told_task("You are told.")
-    wrapped, by_id = wrap_tasks([task]), {task.id: task}
+    wrapped, by_id = wrap_tasks(DOMAIN, [task]), {task.id: task}
     assert run(Gold(DOMAIN, by_id), tmp_path / "a.json", wrapped)["passed"] == 1
     untold = {task.id: task.model_copy(update={"told": ()})}
     assert run(Gold(DOMAIN, untold), tmp_path / "b.json", wrapped)["passed"] == 0

@@ -99,3 +99,35 @@ def test_equal_tasks_export_equal_json() -> None:
     random.Random(1).shuffle(shuffled)
     again = make_task(user=UserScenario(**dict(shuffled)))
     assert to_tau2_task(again) == to_tau2_task(make_task())
+
+
+HOLD = SeatCall(
+    seat="user", call=ToolCall(id="holds_0", name="assert_service_status", arguments={"expected_status": "x"})
+)
+HAND = SeatCall(seat="agent", call=ToolCall(id="call_3", name="transfer_to_human_agents", arguments={"summary": "s"}))
+
+
+def test_what_holds_at_the_end_is_judged_instead_of_the_state() -> None:
+    found = to_tau2_task(make_task(holds=(HOLD,)))["evaluation_criteria"]
+    assert found["reward_basis"] == ["ENV_ASSERTION"]
+    assert found["env_assertions"] == [
+        {"env_type": "user", "func_name": "assert_service_status", "arguments": {"expected_status": "x"}}
+    ]
+    assert len(found["actions"]) == 2
+
+
+def test_a_hand_over_counts_whatever_its_words() -> None:
+    task = make_task(holds=(HOLD,), gold=(READ, HAND), tags=Tags(no_write=True))
+    model = Tau2Task.model_validate(to_tau2_task(task))
+    assert model.evaluation_criteria is not None
+    assert model.evaluation_criteria.reward_basis == [RewardType.ENV_ASSERTION, RewardType.ACTION]
+    [action] = model.evaluation_criteria.actions or []
+    assert (action.name, action.compare_args) == ("transfer_to_human_agents", [])
+
+
+def test_a_database_of_ours_comes_with_the_task() -> None:
+    data = {"agent_data": {"lines": []}, "user_data": None}
+    assert to_tau2_task(make_task())["initial_state"] is None
+    assert to_tau2_task(make_task(), data)["initial_state"]["initialization_data"] == data
+    model = Tau2Task.model_validate(to_tau2_task(make_task(), data))
+    assert model.initial_state is not None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from veriloop.core.message import Change, ToolCall
+from veriloop.domains.defect import keep_bound
 from veriloop.domains.domain import Domain
 from veriloop.domains.task import Task
 
@@ -30,6 +31,11 @@ CALLS = {calls}
 READS = {reads}
 REFUSES = {refuses}
 '''
+
+_FREE = """
+# Tables that may end as they like.
+FREE = {free}
+"""
 
 _BODY = '''
 REFUSAL_WORDS = ["cannot", "can't", "can not", "unable", "not able", "not possible", "sorry", "unfortunately",
@@ -142,20 +148,22 @@ Case = tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]
 
 def compile_checker(domain: Domain, task: Task, changes: Sequence[Change]) -> str:
     """Return the checker's source for a task whose gold leads to `changes` (net, from the database as opened)."""
-    gold = {(change.table, change.key): changed_fields(change) for change in changes}
+    gold = {(change.table, change.key): changed_fields(change) for change in keep_bound(changes, task.free)}
     calls = sorted({step.call.name for step in task.gold if domain.tools[step.call.name].is_handover})
     reads = [*evidence_calls(domain, task), *(opening_calls(domain, task) if calls else ())]
-    return (
-        _HEADER.format(
-            title=_describe(task),
-            gold=_format(gold),
-            told=_format(list(task.told)),
-            calls=_format(calls),
-            reads=_format([(call.name, call.arguments) for call in reads]),
-            refuses=bool(task.refused),
-        )
-        + _BODY
-    )
+    return _HEADER.format(
+        title=_describe(task),
+        gold=_format(gold),
+        told=_format(list(task.told)),
+        calls=_format(calls),
+        reads=_format([(call.name, call.arguments) for call in reads]),
+        refuses=bool(task.refused),
+    ) + (_FREE.format(free=_format(list(task.free))) + _body_with_free() if task.free else _BODY)
+
+
+def _body_with_free() -> str:
+    every, bound = "for change in changes}\n", 'for change in changes if change["table"] not in FREE}\n'
+    return _BODY.replace(every, bound, 1)
 
 
 def render_file(source: str, right: Case, wrong: dict[str, Case]) -> str:
@@ -195,7 +203,8 @@ def _shares_value(read: ToolCall, wanted: ToolCall) -> bool:
 
 
 def _describe(task: Task) -> str:
-    text = f"{task.domain}, {task.tags.tier}: {', '.join(call.name for call in task.wanted) or 'gold actions'}"
+    about = ", ".join(call.name for call in task.wanted) or task.tags.combination or "gold actions"
+    text = f"{task.domain}, {task.tags.tier}: {about}"
     refused = f" (refused by {', '.join(task.refused)})" if task.refused else ""
     return f"{text}{refused}."
 

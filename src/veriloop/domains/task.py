@@ -68,12 +68,16 @@ class UserScenario(Frozen):
 
 
 class Tags(Frozen):
-    """What a task exercises: tools it calls, clauses it meets, whether nothing may be written, how hard it is."""
+    """What a task exercises: tools it calls, clauses it meets, whether nothing may be written, how hard it is.
+
+    combination: what is broken at the start, as the key that `Troubles.combine` gives it; empty when nothing is.
+    """
 
     tools: tuple[str, ...] = ()
     clauses: tuple[str, ...] = ()
     no_write: bool = False
-    tier: Literal["single", "compound", "refusal", "partial"] = "single"
+    tier: Literal["single", "compound", "refusal", "partial", "repair"] = "single"
+    combination: str = ""
 
 
 class Provenance(Frozen):
@@ -92,6 +96,7 @@ class Task(Frozen):
     gold: calls of both seats, in order, that lead to the right end state; reads included. told: values that the user
     must hear before the end (normalised by the checker). wanted: the write that each request amounts to, in order of
     `user.requests`, whether the policy allows it or not. refused: clause ids that demand the refusal of a request.
+    free: tables whose end state does not count. holds: functions of the domain that return true in the right end state.
     """
 
     version: int = TASK_VERSION
@@ -102,6 +107,8 @@ class Task(Frozen):
     told: tuple[str, ...] = ()
     wanted: tuple[ToolCall, ...] = ()
     refused: tuple[str, ...] = ()
+    free: tuple[str, ...] = ()
+    holds: tuple[SeatCall, ...] = ()
     checker: str = ""
     tags: Tags = Tags()
     provenance: Provenance = Provenance()

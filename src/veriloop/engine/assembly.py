@@ -1,7 +1,7 @@
 """Putting a task together: what the user can say about their requests, and the task with all its parts."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from veriloop.core.message import ToolCall
@@ -34,7 +34,7 @@ def assemble(setting: Setting, pair: PlanPair, order: Order, outline: Outline) -
         domain=domain.name,
         initial=Initial(database=setting.database),
         user=render_user(setting.caller.name, outline.persona, outline.identity, outline.requests),
-        gold=_number_calls(outline.gold),
+        gold=number_calls(_drop_repeated(outline.gold), "call"),
         told=outline.told,
         wanted=tuple(
             ToolCall(id=f"wanted_{position}", name=draft.tool.name, arguments=draft.arguments)
@@ -79,12 +79,16 @@ def _name_action(tool: Tool, rng: random.Random) -> str:
     return pick_topic(tool.topics, tool.description, rng)
 
 
-def _number_calls(gold: Sequence[SeatCall]) -> tuple[SeatCall, ...]:
-    """Drop repeated reads and give every call the id of its position."""
+def number_calls(steps: Iterable[SeatCall], name: str) -> tuple[SeatCall, ...]:
+    """Return the steps with every call's id set to the name and its position."""
+    return tuple(
+        step.model_copy(update={"call": step.call.model_copy(update={"id": f"{name}_{position}"})})
+        for position, step in enumerate(steps)
+    )
+
+
+def _drop_repeated(gold: Iterable[SeatCall]) -> Iterable[SeatCall]:
     kept: dict[str, SeatCall] = {}
     for step in gold:
         kept.setdefault(f"{step.seat} {step.call.name} {sorted(step.call.arguments.items())!r}", step)
-    return tuple(
-        step.model_copy(update={"call": step.call.model_copy(update={"id": f"call_{position}"})})
-        for position, step in enumerate(kept.values())
-    )
+    return kept.values()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from veriloop.core.base import Frozen, content_hash
 from veriloop.core.errors import InputError
+from veriloop.domains.defect import find_troubles
 from veriloop.domains.domain import Domain, agent_actions
 
 Weights = dict[str, float]
@@ -96,7 +97,9 @@ RUBRIC = (
 )
 
 
-TIERS = {"single": 5.0, "compound": 2.0, "refusal": 2.0, "partial": 1.0}
+REPAIR = "repair"
+"""The tier of tasks in which something is broken; only of domains that declare what can be."""
+TIERS = {"single": 5.0, "compound": 2.0, "refusal": 2.0, "partial": 1.0, REPAIR: 20.0}
 """Kinds of tasks with their usual weights."""
 
 
@@ -129,7 +132,7 @@ def find_reach(domain: Domain, scope: Scope | None = None) -> Reach:
     """Return what plans can vary over."""
     scope = scope or Scope()
     tools = [tool.name for tool in agent_actions(domain) if tool.name in scope.tools or not scope.tools]
-    tiers = [name for name in TIERS if name in scope.tiers or not scope.tiers]
+    tiers = [name for name in list_tiers(domain) if name in scope.tiers or not scope.tiers]
     refuses = not {"refusal", "partial"}.isdisjoint(tiers)
     clauses = [c.id for c in domain.clauses if refuses and c.reads and not set(c.tools).isdisjoint(tools)]
     user_tools = [t.name for t in domain.tools.values() if t.seat == "user" and t.kind == "write"]
@@ -140,6 +143,11 @@ def find_reach(domain: Domain, scope: Scope | None = None) -> Reach:
         clauses=share(dict.fromkeys(clauses, 1.0)),
         user_tools=share(dict.fromkeys(user_tools, 1.0)),
     )
+
+
+def list_tiers(domain: Domain) -> list[str]:
+    """Return the kinds of tasks that a domain can have."""
+    return [name for name in TIERS if name != REPAIR or find_troubles(domain)]
 
 
 def narrow_scope(domain: Domain) -> Scope:
@@ -175,7 +183,7 @@ def check_scope(domain: Domain, scope: Scope) -> None:
     """Raise InputError when the scope names what the domain or the engine does not have."""
     for kind, wanted, there in (
         ("action", scope.tools, [tool.name for tool in agent_actions(domain)]),
-        ("tier", scope.tiers, list(TIERS)),
+        ("tier", scope.tiers, list_tiers(domain)),
     ):
         if unknown := next((name for name in wanted if name not in there), None):
             raise InputError(f"{unknown!r} is no {kind} of {domain.name}; choose from {', '.join(there)}")

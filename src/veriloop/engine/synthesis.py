@@ -11,7 +11,8 @@ from veriloop.domains.task import Fact, Request, SeatCall, Task
 from veriloop.domains.walk import pooled_values
 from veriloop.engine.assembly import Outline, assemble, write_fact, write_request
 from veriloop.engine.draft import Draft, apply_draft, draft_calls, draft_write, evidence_reads
-from veriloop.engine.plan import PlanPair, SynthesisPlan, Weights, draw
+from veriloop.engine.plan import REPAIR, PlanPair, SynthesisPlan, Weights, draw
+from veriloop.engine.repair import synthesise_repair
 from veriloop.engine.request import drop_implied
 from veriloop.engine.role.cast import DraftError
 from veriloop.engine.setting import Order, Setting, enter_setting
@@ -56,6 +57,8 @@ def synthesise(domain: Domain, pair: PlanPair, order: Order) -> Task | None:
     """
     plan, rng = pair.synthesis, order.roll("words")
     tier = draw(plan.tiers, order.roll("tier"))
+    if tier == REPAIR:
+        return synthesise_repair(domain, pair, order)
     persona = draw(plan.personas, order.roll("persona"))
     found = _find_requests(domain, plan, order, SHAPES[tier])
     if found is None:

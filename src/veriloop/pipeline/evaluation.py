@@ -71,7 +71,7 @@ def run_official_evaluation(
         from veriloop.evaluate.official import OfficialConfig, official_tasks, run_official, wrap_tasks
     domain = load_domain(contest.domain)
     split = official_split(contest.tasks)
-    tasks = official_tasks(domain, split) if split else wrap_tasks(list(read_tasks(contest.tasks)))
+    tasks = official_tasks(domain, split) if split else wrap_tasks(domain, list(read_tasks(contest.tasks)))
     file = out or (None if split else _default_file(contest, "official"))
     if file is None:
         raise InputError("tasks that lie in no run have no place for the result; name a file with --out")

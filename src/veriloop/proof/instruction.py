@@ -22,7 +22,7 @@ COMBINATIONS = 256
 
 def check_instruction(domain: Domain, task: Task, walk: Walk) -> list[str]:
     """Return what is wrong with a task's instruction; `walk` starts from what the user can tell."""
-    problems = _find_underived(domain, task, walk)
+    problems = find_underived(domain, task, walk)
     problems += _find_idle_identity(task, walk)
     session = domain.open(task.initial)
     for request, wanted in zip(task.user.requests, task.wanted, strict=True):
@@ -53,16 +53,17 @@ def _steps_before(task: Task, wanted: ToolCall) -> list[Any]:
     return []
 
 
-def _find_underived(domain: Domain, task: Task, walk: Walk) -> list[str]:
-    """Find gold arguments that are neither told nor read before, and user steps whose arguments are not told."""
+def find_underived(domain: Domain, task: Task, walk: Walk) -> list[str]:
+    """Return gold arguments that are neither told nor read before, and user steps whose arguments are not told."""
     facts = [*task.user.identity, *(fact for request in task.user.requests for fact in request.facts)]
     told = {str(item) for fact in facts for item in _items(fact.value) if item is not None}
     shown = {read.call.name + repr(read.call.arguments): read.content for read in walk.reads}
     problems, read_so_far = [], ""
     for step in task.gold:
         tool = domain.tools[step.call.name]
-        # What is said to whom the user goes is in the agent's own words.
-        pairs = pooled_values(tool, step.call.arguments) if not tool.is_handover else ()
+        # What is said to whom the user goes is in the agent's own words, and so is what nobody tells of a user's step.
+        asked = tool.is_handover or (step.seat == "user" and not any(source.told for source in tool.sources.values()))
+        pairs = () if asked else pooled_values(tool, step.call.arguments)
         for kind, value in pairs:
             known = str(value) in told or (step.seat == "agent" and str(value) in read_so_far)
             if not known:

@@ -9,11 +9,13 @@ from veriloop.check.compile import Case, compile_checker, evidence_calls, render
 from veriloop.check.sandbox import Sandbox
 from veriloop.core.base import Frozen, derive_seed
 from veriloop.core.verdict import Outcome, Verdict
+from veriloop.domains.defect import keep_bound
 from veriloop.domains.domain import Caller, Domain
 from veriloop.domains.task import Initial, Task
 from veriloop.domains.walk import Walk, explore
 from veriloop.proof.instruction import check_instruction
 from veriloop.proof.mutant import Mutant, make_alternatives, make_mutants
+from veriloop.proof.repair import check_repair
 from veriloop.proof.replay import Replay, closing_words, replay
 
 _MAY_BE_EQUIVALENT = ("changed_argument", "dropped_write", "foreign_write", "forbidden_write")
@@ -63,7 +65,11 @@ def prove(domain: Domain, task: Task, sandbox: Sandbox) -> Proof:
     mutants = list(make_mutants(domain, task, walk, gold.session, words, rng))
     _check_mutants(domain, task, gold, mutants, sandbox, ledger)
     _check_alternatives(domain, task, gold, walk, sandbox, ledger, rng)
-    ledger.problems += check_instruction(domain, task, walk)
+    if task.tags.combination:
+        needless = ledger.classes.get("dropped_write", ClassScore()).equivalent
+        ledger.problems += check_repair(domain, task, walk, gold.changes, needless)
+    else:
+        ledger.problems += check_instruction(domain, task, walk)
     return ledger.close()
 
 
@@ -71,8 +77,8 @@ def render_checker_file(domain: Domain, task: Task) -> str:
     """Return the standalone checker with the gold dialogue and its simplest perversions to prove itself on."""
     words = closing_words(task)
     right = replay(domain, task, task.gold)
-    wrong: dict[str, Case] = {"nothing done or said": ([], [], [])}
-    for change in right.changes:
+    wrong: dict[str, Case] = {"nothing done or said": replay(domain, task, ()).case([])}
+    for change in keep_bound(right.changes, task.free):
         rest = [other.model_dump(mode="json") for other in right.changes if other != change]
         wrong[f"{change.table} {change.key} untouched"] = (rest, *right.case(words)[1:])
     if task.refused:
@@ -145,7 +151,7 @@ def _check_mutants(
 ) -> None:
     for mutant in mutants:
         made = ledger.count(replay(domain, task, mutant.calls))
-        if mutant.kind in _MAY_BE_EQUIVALENT and made.digest == gold.digest:
+        if _is_equivalent(task, mutant, made, gold):
             ledger.add(mutant.kind, equivalent=True)
             continue
         verdict = sandbox.run(task.checker, [made.case(mutant.words, early=mutant.early)])[0]
@@ -154,12 +160,23 @@ def _check_mutants(
             ledger.problems.append(f"mutant {mutant.kind}: the checker says {_say(verdict)}")
 
 
+def _is_equivalent(task: Task, mutant: Mutant, made: Replay, gold: Replay) -> bool:
+    """Return whether a mutant is no mistake after all: it ends like the gold in everything that counts."""
+    if mutant.kind not in _MAY_BE_EQUIVALENT and not (task.free and mutant.kind == "untouched"):
+        return False
+    return _ends_alike(task, made, gold)
+
+
+def _ends_alike(task: Task, made: Replay, gold: Replay) -> bool:
+    return keep_bound(made.changes, task.free) == keep_bound(gold.changes, task.free)
+
+
 def _check_alternatives(
     domain: Domain, task: Task, gold: Replay, walk: Walk, sandbox: Sandbox, ledger: _Ledger, rng: random.Random
 ) -> None:
     for kind, calls in make_alternatives(domain, task, walk, rng):
         made = ledger.count(replay(domain, task, calls))
-        if made.digest != gold.digest:
+        if not _ends_alike(task, made, gold):
             if kind != "other_order":
                 ledger.problems.append(f"alternative {kind}: reads changed the end state")
             continue

@@ -18,6 +18,10 @@ STOP_TOKENS = {
 }
 
 
+TURNS_PER_STEP = 6
+"""Turns allowed for each call of the gold where that is more than the usual limit: asked for, made, told, and more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """When a dialogue is cut: turns of both seats together, refused tool calls."""
@@ -39,7 +43,7 @@ class Episode:
         names: dict[Seat, str] | None = None,
     ) -> None:
         self._domain, self._task, self._seed = domain, task, seed
-        self._limits = limits or Limits()
+        self._limits = limits or Limits(turns=max(Limits().turns, TURNS_PER_STEP * len(task.gold)))
         self._names: dict[Seat, str] = names or {}
         self._session: Session = domain.open(task.initial)
         self._turns: list[Turn] = [Turn(seat="agent", content=GREETING)]

@@ -65,15 +65,23 @@ class Oracle(Gold):
         step = next_step(task.gold, view.turns)
         if step is None and hands_over(self._domain, task):
             return Message(content=HANDED_OVER)
-        if step is None or self._count_writes(view.turns) > settled:
+        if step is None or self._owes_closing(view, task):
             refused = settled >= len(requests) - len(task.refused)
             if request and refused and (words := _find_unasked(request, view.turns)):
                 return Message(content=f"{_ASK} {words}")
             return Message(content=f"{tell_result(self._domain, task) if refused else 'That is done.'} {CLOSING}")
         is_write = step.seat == "agent" and self._domain.tools[step.call.name].kind == "write"
-        if request and is_write and not _confirmed(view.turns):
+        if request and is_write and not self._confirmed(view.turns):
             return Message(content=f"You want to {request.topic} {self._repeat(request, step)} Shall I go ahead?")
         return self._make(step)
+
+    def _confirmed(self, turns: Sequence[Turn]) -> bool:
+        """Return whether the user said yes to the next change; no yes is good for two."""
+        spoken = [place for place, turn in enumerate(turns) if turn.spoken]
+        if len(spoken) < 2 or turns[spoken[-1]].seat != "user" or self._count_writes(turns[spoken[-1] :]):
+            return False
+        asked, answer = turns[spoken[-2]].spoken, turns[spoken[-1]].spoken.lower()
+        return "Shall I go ahead?" in asked and any(word in answer for word in _YES)
 
     def _repeat(self, request: Request, step: SeatCall) -> str:
         """Return a change's facts, those that the user left out too, and what the policy wants said before it."""
@@ -114,7 +122,10 @@ def _find_unasked(request: Request, turns: Sequence[Turn]) -> str | None:
 def ask_step(domain: Domain, call: ToolCall) -> str:
     """Return the sentence that asks the user for a step of theirs."""
     tool = domain.tools[call.name]
-    return f"{_ASK} {tool.topics[0] if tool.topics else tool.description}"
+    # What only the agent can know, such as the right setting, is said with the step.
+    values = [str(call.arguments[name]) for name, source in tool.sources.items() if not source.told]
+    chosen = f" ({', '.join(values)})" if values else ""
+    return f"{_ASK} {tool.topics[0] if tool.topics else tool.description}{chosen}"
 
 
 def tell_result(domain: Domain, task: Task) -> str:
@@ -140,10 +151,3 @@ def _is_ask(turn: Turn) -> bool:
 def count_closings(turns: Sequence[Turn]) -> int:
     """Return how many requests the agent has closed."""
     return sum(CLOSING in turn.spoken for turn in turns[1:] if turn.seat == "agent")
-
-
-def _confirmed(turns: Sequence[Turn]) -> bool:
-    spoken = [turn for turn in turns if turn.spoken]
-    if len(spoken) < 2 or spoken[-1].seat != "user" or "Shall I go ahead?" not in spoken[-2].spoken:
-        return False
-    return any(word in spoken[-1].spoken.lower() for word in _YES)

@@ -3,9 +3,11 @@
 import random
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from veriloop.core.base import derive_seed
 from veriloop.core.message import Message, ToolCall, Turn
+from veriloop.domains.source import Scope
 from veriloop.domains.task import Fact, Request, UserScenario
 from veriloop.domains.tool import Tool
 from veriloop.rollout.player import View
@@ -46,7 +48,7 @@ def answer(view: View) -> Message:
     rng = random.Random(derive_seed("user", view.key, len(view.turns)))
     last = view.turns[-1]
     if last.seat == "user" and last.results:
-        return _say(_report_step(last, rng))
+        return _say(_report_step(last, view.tools, rng))
     heard = last.spoken
     settled = count_settled(view.turns)
     if _TRANSFERRED.search(heard):
@@ -113,22 +115,35 @@ def _corrected(turns: Sequence[Turn]) -> bool:
 
 def _find_step(view: View, scenario: UserScenario, request: Request, heard: str, rng: random.Random) -> Message | None:
     """Return the user's own tool call that the agent asks for, when the script holds its arguments, or why not."""
-    values = {fact.kind: fact.value for fact in (*scenario.identity, *request.facts)}
+    known = {fact.kind: fact.value for fact in (*scenario.identity, *request.facts)}
     own = [turn for turn in _since_settled(view.turns) if turn.seat == "user"]
     made = [pair for turn in own for pair in zip(turn.tool_calls, turn.results, strict=True)]
-    done = [call.name for call, result in made if not result.error]
+    writes = {tool.name for tool in view.tools if tool.kind == "write"}
+    # A step may be due once more after another one: a second restart, but not a switch flipped back at once.
+    done = [(call.name, call.arguments) for call, result in made if call.name in writes and not result.error][-1:]
     for tool in view.tools:
-        if tool.kind != "write" or not asks_for(tool, heard):
+        if not asks_for(tool, heard):
             continue
-        if tool.name in done:
+        arguments = _fill_in(tool, known, heard)
+        if tool.kind == "write" and (tool.name, arguments) in done:
             return _say("I have done that already.")
         if words := request.declines.get(tool.name):
             return _say(rng.choice(_UNABLE).format(words))
-        kinds = {name: source.kind for name, source in tool.sources.items()}
-        if all(kind in values for kind in kinds.values()):
-            arguments = {name: values[kind] for name, kind in kinds.items()}
+        if arguments is not None:
             return Message(tool_calls=(ToolCall(id=f"user_{len(view.turns)}", name=tool.name, arguments=arguments),))
     return None
+
+
+def _fill_in(tool: Tool, known: dict[str, Any], heard: str) -> dict[str, Any] | None:
+    """Return a step's arguments: what the script holds, and of what it does not the choice that the agent names."""
+    arguments = dict[str, Any]()
+    for name, source in tool.sources.items():
+        offered = source.candidates(Scope(None, {})) if source.values and not source.told else []
+        named = [value for value in offered if is_said(str(value), heard)]
+        if source.kind not in known and not named:
+            return None
+        arguments[name] = known[source.kind] if source.kind in known else named[0]
+    return arguments
 
 
 def asks_for(tool: Tool, heard: str) -> bool:
@@ -146,8 +161,12 @@ def _since_settled(turns: Sequence[Turn]) -> list[Turn]:
     return list(turns[start:])
 
 
-def _report_step(turn: Turn, rng: random.Random) -> str:
+def _report_step(turn: Turn, tools: Sequence[Tool], rng: random.Random) -> str:
     failed = next((result.content for result in turn.results if result.error), None)
+    reads = {tool.name for tool in tools if tool.kind == "read"}
+    shown = [r.content for call, r in zip(turn.tool_calls, turn.results, strict=True) if call.name in reads]
+    if shown and not failed:
+        return f"It says: {' '.join(shown)}"
     return f"That did not work: {failed}" if failed else rng.choice(_DONE)
 
 

@@ -20,7 +20,7 @@ from veriloop.store.file import write_lines
 from veriloop.store.result import Dialogue, iter_all_dialogues, iter_dialogues, iter_tasks
 from veriloop.store.run import Run
 from veriloop.store.split import Grouping, choose_test_tasks
-from veriloop.store.tau2 import to_tau2_task
+from veriloop.store.tau2 import find_data, to_tau2_task
 
 Format = Literal["messages", "turns", "tau2"]
 Row = dict[str, Any]
@@ -69,7 +69,7 @@ def export(
     if path.is_dir():
         raise InputError(f"--out {str(path)!r} is a directory; name a file in it")
     if to == "tau2":
-        return _export_tau2(run, path)
+        return _export_tau2(domain, run, path)
     held_out = choose_test_tasks(run, choice.split, choice.share) if choice.split else None
     lines = (_dump(row) for dialogue in _choose(run, choice) for row in _write(domain, dialogue, seat, to, held_out))
     return _finish(run, path, lines)
@@ -162,9 +162,9 @@ def _origin(domain: Domain, dialogue: Dialogue, seat: Seat) -> Row:
 _ROWS: dict[str, Callable[[Domain, Dialogue, Seat], Iterator[Row]]] = {"messages": _message_rows, "turns": _turn_rows}
 
 
-def _export_tau2(run: Run, path: Path) -> Exported:
+def _export_tau2(domain: Domain, run: Run, path: Path) -> Exported:
     """Write one JSON list, the form of tau2's own task files, one task per line."""
-    tasks = (_dump(to_tau2_task(task)) for _, task in iter_tasks(run))
+    tasks = (_dump(to_tau2_task(task, find_data(domain, task))) for _, task in iter_tasks(run))
     exported = _finish(run, path, _as_list(tasks))
     return Exported(rows=exported.rows - 2, path=exported.path)
 

@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 WATCH = """
 import json, random, sys
 opened = []
@@ -59,15 +61,17 @@ def run(code: str) -> list[object]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_sessions_walks_clauses_synthesis_and_proofs_open_no_task_file() -> None:
-    proved, opened = run(SYNTHESIS)
+@pytest.mark.parametrize("domain", ["retail", "telecom"])
+def test_sessions_walks_clauses_synthesis_and_proofs_open_no_task_file(domain: str) -> None:
+    proved, opened = run(SYNTHESIS.replace("retail", domain))
     assert isinstance(proved, int)
     assert proved >= 4
     assert opened == []
 
 
-def test_the_official_evaluation_opens_them_when_it_is_asked_for_tasks() -> None:
-    before, opened = run(OFFICIAL)
+@pytest.mark.parametrize("domain", ["retail", "telecom"])
+def test_the_official_evaluation_opens_them_when_it_is_asked_for_tasks(domain: str) -> None:
+    before, opened = run(OFFICIAL.replace("retail", domain))
     assert before == []
     assert isinstance(opened, list)
-    assert set(opened) == {"retail/tasks.json", "retail/split_tasks.json"}
+    assert set(opened) == {f"{domain}/tasks.json", f"{domain}/split_tasks.json"}

@@ -90,7 +90,8 @@ class _Brief:
         plan = pair.synthesis
         self.pair, self.order = pair, order
         self.setting: Setting = enter_setting(domain, order, order.roll("caller", 0))
-        self.tier = draw(plan.tiers, order.roll("tier"))
+        tiers = {tier: plan.tiers[tier] for tier in SHAPES if tier in plan.tiers} or {"single": 1.0}
+        self.tier = draw(tiers, order.roll("tier"))
         self.persona = draw(plan.personas, order.roll("persona"))
         self.shape = SHAPES[self.tier]
         refuses = plan.clauses and not all(self.shape)

@@ -1,0 +1,114 @@
+"""The telecom domain: tools of both seats, the account in sync with the phone, databases invented from seeds."""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from tau2.domains.telecom.environment import TelecomEnvironment, get_environment
+
+from veriloop.core.errors import InputError, ToolError
+from veriloop.core.message import Seat
+from veriloop.domains.clause import Clause
+from veriloop.domains.defect import Troubles
+from veriloop.domains.domain import Caller, Domain
+from veriloop.domains.session import Session
+from veriloop.domains.source import Source
+from veriloop.domains.task import Initial
+from veriloop.domains.tau2.telecom_clause import CLAUSES
+from veriloop.domains.tau2.telecom_fault import TROUBLES
+from veriloop.domains.tau2.telecom_session import Telecom, TelecomSession
+from veriloop.domains.tau2.telecom_source import KINDS, SOURCES, TOPICS, YIELDS
+from veriloop.domains.tau2.telecom_world import PACKAGE, SPLITS, dump_database, load_database
+from veriloop.domains.tool import Tool, ToolKind
+
+
+def load_telecom() -> Domain:
+    """Return the domain; the package's own database is read on first use."""
+    return TelecomDomain()
+
+
+@dataclass(frozen=True)
+class TelecomDomain:
+    """tau2's telecom on invented databases; the package's own has the id `official`."""
+
+    name: str = "tau2/telecom"
+    clauses: tuple[Clause, ...] = CLAUSES
+    kinds: dict[str, Source] = field(default_factory=lambda: dict(KINDS))
+    troubles: Troubles = TROUBLES
+    official: str = PACKAGE
+    """Id of the database on which the package's own tasks play."""
+
+    @property
+    def policy(self) -> str:
+        """The package's policy with its manual for technical support, to the letter."""
+        return _load_package().get_policy()
+
+    @property
+    def tools(self) -> dict[str, Tool]:
+        """The package's tools of both seats with their own schemas and our declarations, by name."""
+        return _wrap_tools()
+
+    def database(self, split: str, index: int) -> str:
+        """Return the id of the split's database number `index`."""
+        if split not in SPLITS:
+            raise InputError(f"unknown split {split!r} of tau2/telecom; use one of {', '.join(SPLITS)}")
+        return f"{split}-{index}"
+
+    def callers(self, database: str, split: str) -> Sequence[Caller]:
+        """Return the customers of a database, each of whom holds the phone of their first line."""
+        rows: dict[str, Any] = dict(load_database(database)[0]["customers"])
+        return [Caller(key, row.full_name, _known(row)) for key, row in rows.items() if row.line_ids]
+
+    def dump_database(self, database: str) -> dict[str, Any] | None:
+        """Return a database as tau2's `initialization_data`; None for the package's own."""
+        return dump_database(database)
+
+    def open(self, initial: Initial) -> Session:
+        """Open a session on the shared rows and set the scene."""
+        tables, phone = load_database(initial.database)
+        session = TelecomSession(initial.database, phone, Telecom.of(tables, phone), self.tools)
+        for step in initial.calls:
+            session.prepare(step)
+        return session
+
+
+def _known(row: Any) -> dict[str, Any]:
+    """Return what customers can say of themselves; nobody knows their customer id."""
+    return {"phone_number": row.phone_number, "full_name": row.full_name, "date_of_birth": row.date_of_birth}
+
+
+@functools.lru_cache(maxsize=1)
+def _load_package() -> TelecomEnvironment:
+    return get_environment()
+
+
+@functools.lru_cache(maxsize=1)
+def _wrap_tools() -> dict[str, Tool]:
+    package = _load_package()
+    seats: tuple[tuple[Seat, Any], ...] = (("agent", package.tools), ("user", package.user_tools))
+    return {
+        name: _wrap_tool(seat, toolkit, name, made)
+        for seat, toolkit in seats
+        for name, made in toolkit.get_tools().items()
+    }
+
+
+def _wrap_tool(seat: Seat, toolkit: Any, name: str, made: Any) -> Tool:
+    function = made.openai_schema["function"]
+    return Tool(
+        name=name,
+        seat=seat,
+        kind=cast(ToolKind, toolkit.tool_type(name).value),
+        description=function["description"],
+        parameters=function["parameters"],
+        run=_refuse_bare,
+        sources=SOURCES.get(name, {}),
+        yields=YIELDS.get(name, ()),
+        topics=TOPICS.get(name, ()),
+    )
+
+
+def _refuse_bare(*_: Any) -> str:
+    """Refuse: a call needs account and phone in sync, which only a session has."""
+    raise ToolError("telecom's tools are called through a session")

@@ -1,0 +1,230 @@
+"""The expert of tau2's telecom: follows the policy and the support workflow from the dialogue and tool results alone.
+
+An agent who works alone holds the tools of both seats and has a ticket instead of a user: whatever it would ask is
+answered by the ticket, and it makes the steps on the phone itself.
+
+It is written as one conversation from top to bottom (`_serve`): a generator that yields what to say or call and is sent
+what came of it. Each answer runs it again over the dialogue so far, so the player itself remembers nothing.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from veriloop.core.message import Message
+from veriloop.domains.tool import Tool
+from veriloop.rollout.baseline import CLOSING
+from veriloop.rollout.experts.telecom_phone import (
+    STEPS,
+    Desk,
+    HandOverError,
+    Step,
+    Talk,
+    call,
+    lift_suspension,
+    repair,
+    say,
+    word_step,
+)
+from veriloop.rollout.player import View
+from veriloop.rollout.scripted import STOP
+
+_WORD = re.compile(r"[a-z]+")
+_NUMBER = re.compile(r"\b\d{3}-\d{3}-\d{4}\b")
+_DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
+_NAME = re.compile(r"full name(?: is|:) ([A-Z]\w+ [A-Z]\w+)|([A-Z]\w+ [A-Z]\w+) is the full name", re.IGNORECASE)
+_AMOUNT = re.compile(r"\b(\d+(?:\.\d+)?) GB\b")
+_OWN_NUMBER = re.compile(
+    r"phone number(?: is|:)? (\d{3}-\d{3}-\d{4})|(\d{3}-\d{3}-\d{4}) is the phone number", re.IGNORECASE
+)
+_LINE = re.compile(r"\bline(?: is|:) (\d{3}-\d{3}-\d{4})|(\d{3}-\d{3}-\d{4}) is the line", re.IGNORECASE)
+_REASON = re.compile(r"reason for suspending(?: is|:) ([^.]+)\.|([^.]+) is the reason for suspending", re.IGNORECASE)
+SYMPTOMS = {
+    "mms": re.compile(r"picture messag|\bmms\b|photo", re.IGNORECASE),
+    "internet": re.compile(r"mobile (data|internet)|browse|speed", re.IGNORECASE),
+    "service": re.compile(r"service|signal|make calls", re.IGNORECASE),
+}
+HANDED_OVER = "YOU ARE BEING TRANSFERRED TO A HUMAN AGENT. PLEASE HOLD ON."
+
+
+class TelecomExpert:
+    """Answers each view from its own turns."""
+
+    name = "expert"
+
+    def reply(self, views: Sequence[View]) -> list[Message]:
+        """Answer each view of the agent's seat."""
+        return [_answer(view) for view in views]
+
+
+def _answer(view: View) -> Message:
+    seen, ticket = _observe(view), view.system.partition("Ticket: ")[2]
+    solo = any(tool.name in STEPS for tool in view.tools)
+    wish, seen = (ticket, seen) if solo else (seen[0], seen[1:])
+    desk = Desk(view.system, [wish])
+    talk = _serve(desk, view)
+    message = _give(next(talk), solo)
+    for text in [*seen, None]:
+        while solo and not message.tool_calls and not _ends(message):
+            message = _give(talk.send(f"Yes. {ticket}"), solo)
+        if text is not None:
+            desk.heard += [] if message.tool_calls else [text]
+            message = _give(talk.send(text), solo)
+    return say(STOP) if solo and not message.tool_calls else message
+
+
+def _give(what: Message | Step, solo: bool) -> Message:
+    """Return the message of what the conversation yields: alone, the expert makes steps on the phone itself."""
+    if isinstance(what, Message):
+        return what
+    return call(what.tool, **what.arguments) if solo else word_step(what)
+
+
+def _ends(message: Message) -> bool:
+    return CLOSING in message.content or message.content == HANDED_OVER
+
+
+def _observe(view: View) -> list[str]:
+    """Return what the agent learnt after each of its messages: a tool's result, or what the user then said."""
+    found: list[str] = []
+    for turn in view.turns:
+        if turn.seat == "agent":
+            found.append(" ".join(result.content for result in turn.results))
+        elif found:
+            found[-1] = f"{found[-1]} {turn.spoken}".strip()
+    return found
+
+
+def _serve(desk: Desk, view: View) -> Talk:
+    """Settle one wish after the other until the user ends the dialogue."""
+    wish = desk.said
+    yield from _identify(desk)
+    while True:
+        try:
+            closing = yield from _settle(desk, view, wish)
+        except HandOverError as reason:
+            yield call("transfer_to_human_agents", summary=str(reason))
+            closing = HANDED_OVER
+        desk.heard.clear()
+        wish = yield say(closing)
+
+
+def _settle(desk: Desk, view: View, wish: str) -> Talk:
+    tool = _match(view, wish)
+    symptom = next((name for name, pattern in SYMPTOMS.items() if pattern.search(wish)), None)
+    if symptom and not tool:
+        yield from repair(desk, symptom)
+        return f"That is done. {CLOSING}"
+    if tool is None or tool.kind != "write":
+        raise HandOverError(f"The customer wants what cannot be done here: {wish}")
+    return (yield from _change(desk, tool.name))
+
+
+def _match(view: View, wish: str) -> Tool | None:
+    """Return the tool whose wording has most of its longer words in the wish, None where none has three of four."""
+    words = set(_WORD.findall(wish.lower()))
+    shares = [
+        (len(wanted & words) / len(wanted), tool)
+        for tool in view.tools
+        if tool.seat == "agent"
+        for topic in tool.topics
+        if (wanted := {word for word in _WORD.findall(topic.lower()) if len(word) > 3})
+    ]
+    share, tool = max(shares, key=lambda pair: pair[0], default=(0.0, None))
+    return tool if share >= 0.75 else None
+
+
+def _identify(desk: Desk) -> Talk:
+    """Look the customer up by what they say, asking until something fits."""
+    while True:
+        number = _find_number(desk)
+        if number:
+            found = yield call("get_customer_by_phone", phone_number=number)
+        elif (name := _NAME.search(desk.said)) and (born := _DATE.search(desk.said)):
+            found = yield call("get_customer_by_name", full_name=name[1] or name[2], dob=born[0])
+        else:
+            yield say("Could you tell me your phone number, or your full name and your date of birth?")
+            continue
+        customers = _read(found)
+        if customers:
+            desk.customer = customers[0] if isinstance(customers, list) else customers
+            desk.number = number or desk.customer["phone_number"]
+            return
+        desk.heard.clear()
+        yield say("I find nobody by that. Could you tell me your full name and your date of birth?")
+
+
+def _find_number(desk: Desk) -> str | None:
+    """Return the number that the customer calls theirs; one of which they do not say what it is, where no name is."""
+    if own := _OWN_NUMBER.search(desk.said):
+        return own[1] or own[2]
+    if _NAME.search(desk.said) or _LINE.search(desk.said):
+        return None
+    found = _NUMBER.search(desk.said)
+    return found[0] if found else None
+
+
+def _read(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return None
+
+
+def _change(desk: Desk, tool: str) -> Talk:
+    """Carry out a request about the account, or say which rule forbids it."""
+    line = yield from _choose_line(desk)
+    arguments: dict[str, Any] = {"customer_id": desk.customer["customer_id"], "line_id": line["line_id"]}
+    if tool == "refuel_data":
+        arguments["gb_amount"] = float((yield from _ask(desk, "amount of data to add", _AMOUNT)))
+    if tool == "suspend_line":
+        arguments["reason"] = yield from _ask(desk, "reason for suspending", _REASON)
+    refusal = yield from _find_refusal(desk, tool, line, arguments)
+    if refusal:
+        return f"I am sorry, but I cannot do that: {refusal} {CLOSING}"
+    said = [line["phone_number"], *(f"{arguments[name]}" for name in ("gb_amount", "reason") if name in arguments)]
+    price = " The price per GB of the plan is charged with the next bill." if tool == "refuel_data" else ""
+    unit = " GB" if tool == "refuel_data" else ""
+    yield from desk.confirm(f"You want this for the line: {', '.join(said)}{unit}.{price}")
+    if tool == "resume_line":
+        yield from lift_suspension(desk, line)
+    else:
+        yield call(tool, **arguments)
+    return f"That is done. {CLOSING}"
+
+
+def _choose_line(desk: Desk) -> Talk:
+    lines = yield from desk.read_lines()
+    numbers = {line["phone_number"]: line for line in lines}
+    if len(lines) == 1:
+        return lines[0]
+    number = yield from _ask(desk, "line", _LINE)
+    if number not in numbers:
+        raise HandOverError(f"The customer has no line {number}.")
+    return numbers[number]
+
+
+def _ask(desk: Desk, label: str, pattern: re.Pattern[str]) -> Talk:
+    found = pattern.search(desk.said)
+    if not found:
+        yield say(f"Could you tell me the {label}?")
+        found = pattern.search(desk.said)
+    if not found:
+        raise HandOverError(f"The customer does not say the {label}.")
+    return next(group for group in found.groups() if group).strip()
+
+
+def _find_refusal(desk: Desk, tool: str, line: dict[str, Any], arguments: dict[str, Any]) -> Talk:
+    """Return which rule forbids a change, None when it is allowed; reads what shows it."""
+    if tool == "refuel_data":
+        used = _read((yield call("get_data_usage", customer_id=arguments["customer_id"], line_id=line["line_id"])))
+        if float(used["data_refueling_gb"]) + arguments["gb_amount"] > 2:
+            return "no more than 2 GB can be refueled."
+    if tool == "resume_line":
+        bills = _read((yield call("get_bills_for_customer", customer_id=arguments["customer_id"])))
+        if any(bill["status"] in ("Overdue", "Awaiting Payment") for bill in bills):
+            return "all overdue bills have to be paid first."
+        if desk.is_past(line["contract_end_date"]):
+            return "the contract of the line has ended."
+    return None

@@ -1,0 +1,104 @@
+"""Synthesis of tasks in which something is broken: what it composes and leaves out, and that it knows no domain."""
+
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from veriloop.check.sandbox import judge, shared_sandbox
+from veriloop.core.errors import InputError
+from veriloop.domains.defect import find_troubles, keep_bound
+from veriloop.domains.parcel import load_parcel
+from veriloop.domains.registry import load_domain
+from veriloop.domains.task import Task
+from veriloop.engine import repair
+from veriloop.engine.plan import REPAIR, Scope, check_scope, find_reach
+from veriloop.engine.planner import write_plans
+from veriloop.engine.setting import Order
+from veriloop.engine.synthesis import synthesise
+from veriloop.proof.prove import attach_checker, prove
+from veriloop.rollout.driver import play
+from veriloop.rollout.episode import Episode
+from veriloop.rollout.oracle import Oracle
+from veriloop.rollout.scripted import ScriptedUser
+
+pytest.importorskip("tau2")
+DOMAIN: Any = load_domain("tau2/telecom")
+TROUBLES: Any = find_troubles(DOMAIN)
+PLANS = write_plans(DOMAIN, 2, Scope(tiers=(REPAIR,)))
+
+
+@pytest.fixture(scope="module")
+def tasks() -> list[Task]:
+    drafts = [synthesise(DOMAIN, PLANS[item % 2], Order(seed=5, item=item)) for item in range(80)]
+    return [attach_checker(DOMAIN, draft) for draft in drafts if draft]
+
+
+def end(task: Task, gold: Any) -> Any:
+    session = DOMAIN.open(task.initial)
+    for step in gold:
+        session.call(step.seat, step.call)
+    return keep_bound(session.changes(), task.free)
+
+
+def test_most_orders_make_a_task_that_proves_and_no_two_are_alike(tasks: list[Task]) -> None:
+    assert len(tasks) >= 70
+    assert len({task.id for task in tasks}) == len(tasks)
+    proofs = [prove(DOMAIN, task, shared_sandbox()) for task in tasks]
+    assert [proof.problems for proof in proofs if not proof.ok] == []
+    assert all(proof.score == 1.0 for proof in proofs)
+    kinds = Counter(kind for proof in proofs for kind in proof.alternatives)
+    assert min(kinds[kind] for kind in ("extra_reads", "repeated_reads", "other_order")) > 20
+
+
+def test_combinations_go_from_one_defect_to_several_and_are_named(tasks: list[Task]) -> None:
+    sizes = Counter(task.tags.combination.count("+") + 1 for task in tasks)
+    assert set(sizes) >= {1, 2, 3, 4}
+    for task in tasks:
+        assert task.tags.combination == TROUBLES.combine(task.initial.calls)
+        assert task.tags.tier == REPAIR
+
+
+def test_without_any_one_write_of_the_gold_it_ends_otherwise(tasks: list[Task]) -> None:
+    for task in (task for task in tasks if not task.tags.no_write):
+        right = end(task, task.gold)
+        for place, step in enumerate(task.gold):
+            if DOMAIN.tools[step.call.name].kind == "write":
+                assert end(task, (*task.gold[:place], *task.gold[place + 1 :])) != right
+
+
+def test_a_share_ends_with_a_hand_over_and_changes_nothing_that_counts(tasks: list[Task]) -> None:
+    handed = [task for task in tasks if task.tags.no_write]
+    assert 0.02 < len(handed) / len(tasks) < 0.35
+    for task in handed:
+        assert task.gold[-1].call.name == TROUBLES.handover.call.name
+        assert end(task, task.gold) == end(task, ())
+
+
+def test_dialogues_with_the_scripted_user_end_as_they_should(tasks: list[Task]) -> None:
+    for task in tasks[:40]:
+        trace = play(Episode(DOMAIN, task), {"agent": Oracle(DOMAIN, {task.id: task}), "user": ScriptedUser()})
+        assert judge(task, trace).passed, (task.tags.combination, judge(task, trace).reason)
+
+
+def test_equal_orders_make_equal_tasks() -> None:
+    first, second = (synthesise(DOMAIN, PLANS[0], Order(seed=8, item=3)) for _ in range(2))
+    assert first == second is not None
+
+
+def test_a_domain_without_troubles_has_no_such_tasks() -> None:
+    parcel = load_parcel()
+    assert repair.synthesise_repair(parcel, PLANS[0], Order(seed=1, item=1)) is None
+    assert REPAIR not in find_reach(parcel).tiers
+    assert REPAIR in find_reach(DOMAIN).tiers
+    with pytest.raises(InputError, match="'repair' is no tier of parcel"):
+        check_scope(parcel, Scope(tiers=(REPAIR,)))
+
+
+def test_engine_and_proof_name_no_domain() -> None:
+    root = Path(repair.__file__).parents[1]
+    for folder in ("engine", "proof", "check"):
+        for file in (root / folder).rglob("*.py"):
+            assert not re.search(r"telecom|\bsim\b|\bapn\b|airplane", file.read_text(encoding="utf-8"), re.I), file
