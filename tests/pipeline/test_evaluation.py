@@ -6,6 +6,7 @@ import pytest
 
 from veriloop.core.errors import InputError
 from veriloop.domains.task import Task
+from veriloop.engine.synthesize import SynthConfig
 from veriloop.evaluate.own import EvalConfig
 from veriloop.pipeline.evaluation import (
     Contest,
@@ -14,6 +15,9 @@ from veriloop.pipeline.evaluation import (
     run_evaluation,
     run_official_evaluation,
 )
+from veriloop.pipeline.synthesis import run_synthesis
+from veriloop.rollout.episode import Limits
+from veriloop.store.artefact import read_tasks
 
 
 @pytest.mark.parametrize(
@@ -70,3 +74,40 @@ def test_official_needs_a_place(small_run: Path):
     pytest.importorskip("tau2")
     with pytest.raises(InputError, match="name a file with --out"):
         run_official_evaluation(Contest("tau2/retail", "noop", "scripted", Path("official:test")), EvalConfig(trials=1))
+
+
+@pytest.fixture(scope="module")
+def retail_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("tau2")
+    out = tmp_path_factory.mktemp("retail") / "run"
+    run_synthesis("tau2/retail", out, SynthConfig(n=3, seed=4, evolve=False))
+    return out
+
+
+def test_official_scores_stand_beside_those_of_who_knows_nothing(retail_run: Path):
+    tasks = list(read_tasks(retail_run))
+    contest = Contest("tau2/retail", "gold", "scripted", retail_run)
+    seen: list[tuple[int, int]] = []
+    found = run_official_evaluation(contest, EvalConfig(trials=1), progress=lambda *done: seen.append(done))
+    idle = sum(task.tags.no_write for task in tasks) / len(tasks)
+    assert found["baselines"] == {"noop": pytest.approx(idle), "transfer": pytest.approx(idle)}
+    assert (found["passed"], found["max_steps"], found["solo"]) == (3, 200, False)
+    evals = retail_run / "evals"
+    assert json.loads((evals / "official-gold-scripted.json").read_text()) == found
+    assert json.loads((evals / "official-gold-scripted.noop.json").read_text())["agent"] == "noop"
+    seen.clear()
+    assert run_official_evaluation(contest, EvalConfig(trials=1), progress=lambda *done: seen.append(done)) == found
+    assert seen == []
+
+
+def test_official_steps_are_those_that_are_asked_for(retail_run: Path, tmp_path: Path):
+    config = EvalConfig(trials=1, limits=Limits(turns=3))
+    contest = Contest("tau2/retail", "gold", "scripted", retail_run)
+    found = run_official_evaluation(contest, config, out=tmp_path / "short.json")
+    assert (found["passed"], found["max_steps"], found["stops"]) == (0, 3, {"max_turns": 3})
+
+
+def test_nobody_works_alone_where_no_task_has_a_ticket(retail_run: Path, tmp_path: Path):
+    contest = Contest("tau2/retail", "gold", "scripted", retail_run)
+    with pytest.raises(InputError, match="leave out --solo"):
+        run_official_evaluation(contest, EvalConfig(trials=1), solo=True, out=tmp_path / "solo.json")

@@ -1,6 +1,7 @@
 """`veriloop eval`."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,10 +25,13 @@ class Play:
     """Every dialogue's seed comes from this one."""
     width: Annotated[int, Parameter(validator=Number(gte=1))] = 32
     """Dialogues at once."""
-    max_steps: Annotated[int, Parameter(validator=Number(gte=1))] = 60
-    """Turns of both seats together before a dialogue is cut."""
+    max_steps: Annotated[int | None, Parameter(validator=Number(gte=1))] = None
+    """Turns of both seats together before a dialogue is cut; by default 60, or more for long tasks; under tau2's
+    orchestrator 200 steps, which count tool calls as well."""
     official: Annotated[bool, Parameter(negative="")] = False
-    """Use tau2's own orchestrator and evaluator; implied by official tasks."""
+    """Use tau2's own orchestrator and evaluator; implied by official tasks and by --solo."""
+    solo: Annotated[bool, Parameter(negative="")] = False
+    """The agent works alone, with a ticket and the tools of both seats; for domains whose tasks have tickets."""
 
 
 @Parameter(name="*")
@@ -71,11 +75,12 @@ def eval_command(
         The result file; by default it goes into the run's `evals` folder.
     """
     how, model = play or Play(), served or Served()
-    config = EvalConfig(trials=how.trials, width=how.width, seed=how.seed, limits=Limits(turns=how.max_steps))
     endpoint = Endpoint(model.base_url, model.key_env, model.max_tokens, model.temperature)
+    contest, officially = Contest(domain, agent, user, tasks), how.official or how.solo or bool(official_split(tasks))
+    limits = Limits(turns=how.max_steps) if how.max_steps else None
+    config = EvalConfig(trials=how.trials, width=how.width, seed=how.seed, limits=limits)
+    evaluate = partial(run_official_evaluation, solo=how.solo) if officially else run_evaluation
     with show_progress(f"{agent} on {domain}") as progress:
-        evaluate = run_official_evaluation if how.official or official_split(tasks) else run_evaluation
-        contest = Contest(domain, agent, user, tasks)
         summary = evaluate(contest, config, endpoint=endpoint, out=out, progress=progress)
     return Result(summary, _describe(agent, summary), 0 if summary["counted"] else 1)
 
@@ -89,7 +94,9 @@ def _describe(agent: str, summary: dict[str, Any]) -> str:
         return f"no dialogue counts: {why}; the same line tries again"
     head = f"{summary['tasks']} tasks, {summary['trials']} dialogues each, against the user {summary['user']}"
     void = f"; {summary['void']} of {played} are void and count in nothing" if summary["void"] else ""
-    return f"{head}{void}\n{describe_scores({agent: summary})}"
+    floor = [f"{name} {value:.3f}" for name, value in summary.get("baselines", {}).items()]
+    beside = f"\npass^1 of who knows nothing: {', '.join(floor)}" if floor else ""
+    return f"{head}{void}\n{describe_scores({agent: summary})}{beside}"
 
 
 def describe_scores(summaries: dict[str, dict[str, Any]]) -> str:

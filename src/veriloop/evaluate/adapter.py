@@ -10,6 +10,7 @@ from veriloop.core.message import Message, Seat, ToolResult, Turn
 from veriloop.domains.domain import Domain
 from veriloop.domains.perspective import seat_tools, system_text
 from veriloop.domains.task import Task
+from veriloop.domains.tool import Tool
 from veriloop.rollout.player import Player, View
 
 
@@ -36,7 +37,10 @@ class SeatLog:
 
 @dataclass(frozen=True, slots=True)
 class Chair:
-    """A player in a seat of one official dialogue."""
+    """A player in a seat of one official dialogue.
+
+    system, tools: instead of what the seat has in a dialogue of ours; nothing means just that.
+    """
 
     domain: Domain
     task: Task
@@ -44,6 +48,8 @@ class Chair:
     key: str
     seed: int
     player: Player
+    system: str = ""
+    tools: tuple[Tool, ...] = ()
 
     def ask(self, log: SeatLog) -> Message:
         """Return the player's next message; raises PlayerError when infrastructure fails."""
@@ -51,8 +57,8 @@ class Chair:
             key=self.key,
             task_id=self.task_id,
             seat=log.seat,
-            system=system_text(self.domain, self.task, log.seat),
-            tools=seat_tools(self.domain, log.seat),
+            system=self.system or system_text(self.domain, self.task, log.seat),
+            tools=self.tools or seat_tools(self.domain, log.seat),
             turns=tuple(log.turns),
             seed=self.seed,
             scenario=self.task.user if log.seat == "user" else None,

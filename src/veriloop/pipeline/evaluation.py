@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,14 @@ from veriloop.core.message import Seat
 from veriloop.domains.registry import load_domain
 from veriloop.domains.task import Task
 from veriloop.evaluate.own import EvalConfig, evaluate_tasks
-from veriloop.pipeline.players import Casting, find_player
+from veriloop.pipeline.players import AGENTS, Casting, find_player
+from veriloop.rollout.scripted import ScriptedUser
 from veriloop.store.artefact import read_tasks
+from veriloop.store.file import write_json
 
 Progress = Callable[[int, int], None]
+BASELINES = ("noop", "transfer")
+"""Agents that know nothing; what they pass is told beside every official score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +63,16 @@ def run_official_evaluation(
     contest: Contest,
     config: EvalConfig,
     *,
+    solo: bool = False,
     endpoint: Endpoint | None = None,
     out: Path | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Play with tau2's own orchestrator and evaluator: a run's tasks, or the benchmark's (`official:base|train|test`).
 
-    The result file of the benchmark's own tasks goes to `out`, which must be given then.
+    The result file of the benchmark's own tasks goes to `out`, which must be given then. The summary's `baselines` are
+    pass^1 of doing nothing and of transferring at once, one dialogue a task with the scripted user, whose files lie
+    beside it. solo: the agent works alone; raises InputError where a task has no ticket for that.
     """
     with needs_extra("tau2"):
         from veriloop.evaluate.official import OfficialConfig, official_tasks, run_official, wrap_tasks
@@ -76,10 +83,22 @@ def run_official_evaluation(
     if file is None:
         raise InputError("tasks that lie in no run have no place for the result; name a file with --out")
     players = _cast(contest, {task.id: task.task for task in tasks}, endpoint)
-    settings = OfficialConfig(
-        trials=config.trials, threads=config.width, seed=config.seed, max_steps=config.limits.turns
-    )
-    return run_official(domain, tasks, players, settings, out=file, progress=progress)
+    settings = OfficialConfig(config.trials, config.width, config.seed, solo=solo)
+    if config.limits:
+        settings = replace(settings, max_steps=config.limits.turns)
+    casting = Casting(domain)
+    seats: dict[Seat, Any] = {} if solo else {"user": ScriptedUser()}
+    baselines = dict[str, float]()
+    for name in BASELINES:
+        beside, once = file.with_name(f"{file.stem}.{name}.json"), replace(settings, trials=1)
+        floor = run_official(domain, tasks, {**seats, "agent": AGENTS[name](casting)}, once, out=beside)
+        if floor["counted"]:
+            baselines[name] = floor["pass_hat"]["1"]
+    if solo:
+        del players["user"]
+    summary = {**run_official(domain, tasks, players, settings, out=file, progress=progress), "baselines": baselines}
+    write_json(file, summary)
+    return summary
 
 
 def official_split(tasks: Path) -> str | None:
