@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from veriloop.core.errors import BudgetError
-from veriloop.engine.flow import Seen, run_in_order
+from veriloop.engine.flow import Seen, run_in_order, run_steps
 from veriloop.llm.limit import TURN
 
 
@@ -260,3 +260,40 @@ def test_requests_of_what_was_begun_first_go_first():
     with closing(run_in_order(lambda: tell() if next(left, None) is not None else None, 2)) as made:
         assert list(made) == [0, 1, 2, 3, 4]
     assert TURN.get() == 0
+
+
+def test_answers_are_seen_to_between_the_steps_of_work():
+    log = []
+
+    def work(name):
+        for number in range(3):
+            log.append(f"{name}{number}")
+            yield
+        return name
+
+    async def answer():
+        await asyncio.sleep(0)
+        log.append("answer")
+
+    async def run():
+        return await asyncio.gather(run_steps(work("a")), run_steps(work("b")), answer())
+
+    assert asyncio.run(run())[:2] == ["a", "b"]
+    assert log.index("answer") < log.index("a2") and log.index("b0") < log.index("a1")
+
+
+def test_work_of_no_step_is_done():
+    def work():
+        return 1
+        yield
+
+    assert asyncio.run(run_steps(work())) == 1
+
+
+def test_work_that_fails_says_so():
+    def work():
+        yield
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        asyncio.run(run_steps(work()))

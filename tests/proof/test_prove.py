@@ -12,7 +12,7 @@ from veriloop.engine.plan import RUBRIC
 from veriloop.proof.blame import Fault, judge_dialogue
 from veriloop.proof.instruction import check_instruction
 from veriloop.proof.mutant import make_mutants
-from veriloop.proof.prove import attach_checker, prove
+from veriloop.proof.prove import attach_checker, prove, prove_in_steps
 from veriloop.proof.replay import closing_words, replay
 from veriloop.rollout.driver import play
 from veriloop.rollout.episode import Episode
@@ -307,6 +307,23 @@ class TestBlame:
         assert strict.blame.fault is Fault.AGENT
         assert "P3" in strict.blame.evidence
         assert lax.success
+
+
+def test_a_proof_pauses_after_each_replay_whoever_else_proves_meanwhile(parcel, many):
+    tasks = many[:6]
+    proofs = {task.id: prove_in_steps(parcel, task, shared_sandbox()) for task in tasks}
+    pauses, found = dict.fromkeys(proofs, 0), {}
+    while proofs:
+        for name, steps in list(proofs.items()):
+            try:
+                next(steps)
+                pauses[name] += 1
+            except StopIteration as end:
+                found[name] = end.value
+                del proofs[name]
+    for task in tasks:
+        assert found[task.id] == prove(parcel, task, shared_sandbox())
+        assert pauses[task.id] >= found[task.id].replays
 
 
 def test_a_replay_counts_what_the_tools_refuse(parcel, many):

@@ -72,6 +72,19 @@ def _begin(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T], number
     return loop.create_task(work, context=context)
 
 
+async def run_steps(steps: Generator[None, None, T]) -> T:
+    """Return what comes of work on the processor, and see to everything else after each of its steps.
+
+    Done in one go it would keep every answer that came meanwhile from being read, and the endpoint idle.
+    """
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+        await asyncio.sleep(0)
+
+
 class Seen:
     """What was accepted so far. An item looks at what was there when it was begun and at nothing that came later."""
 

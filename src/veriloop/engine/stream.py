@@ -11,7 +11,7 @@ from veriloop.core.trace import Trace
 from veriloop.domains.domain import Domain
 from veriloop.domains.task import Task
 from veriloop.engine.difficulty import Difficulty, Trial
-from veriloop.engine.flow import Line
+from veriloop.engine.flow import Line, run_steps
 from veriloop.engine.plan import Advice, PlanPair, Workflow
 from veriloop.engine.role.cast import (
     Advisable,
@@ -26,7 +26,7 @@ from veriloop.engine.role.cast import (
 from veriloop.engine.setting import Order
 from veriloop.engine.synthesis import ScriptedSynthesiser
 from veriloop.proof.blame import Blame, Fault, Judgement, add_opinion, judge_dialogue
-from veriloop.proof.prove import Proof, attach_checker, prove
+from veriloop.proof.prove import Proof, attach_checker, prove_in_steps
 from veriloop.rollout.driver import play_async
 from veriloop.rollout.episode import Episode
 
@@ -269,7 +269,7 @@ async def _try_draft(
         return _Problem("duplicate", (_DUPLICATE,))
     if not bench.verify:
         return _Made(task, demonstrations=tuple(await _play(bench, pair, workflow, task)))
-    proof = prove(bench.domain, task, bench.sandbox)
+    proof = await run_steps(prove_in_steps(bench.domain, task, bench.sandbox))
     log.tried += sum(score.tried for score in proof.classes.values())
     log.caught += sum(score.caught for score in proof.classes.values())
     if not proof.ok:

@@ -1,7 +1,7 @@
 """The proof of a task: its checker must catch every mutant and pass every valid path, and its instruction must hold."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 from veriloop.check.allow import CheckerError, validate_checker
 from veriloop.check.clause import find_gold_violations
@@ -50,8 +50,22 @@ def attach_checker(domain: Domain, task: Task) -> Task:
     return task.model_copy(update={"checker": source})
 
 
+Steps = Generator[None]
+"""Work that may be interrupted, and other work done, wherever it yields."""
+
+
 def prove(domain: Domain, task: Task, sandbox: Sandbox) -> Proof:
     """Execute the proof of a task that has its checker."""
+    steps = prove_in_steps(domain, task, sandbox)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def prove_in_steps(domain: Domain, task: Task, sandbox: Sandbox) -> Generator[None, None, Proof]:
+    """Execute the proof like `prove`, with a pause after each replay: together they may take a tenth of a second."""
     rng = random.Random(derive_seed("proof", task.id))
     ledger = _Ledger()
     try:
@@ -60,11 +74,13 @@ def prove(domain: Domain, task: Task, sandbox: Sandbox) -> Proof:
         return Proof(ok=False, problems=(str(error),), score=0.0, classes={}, alternatives={}, replays=0)
     gold = ledger.count(replay(domain, task, task.gold))
     _check_gold(domain, task, gold, sandbox, ledger)
+    yield
     walk = _walk(domain, task, rng)
+    yield
     words = closing_words(task)
     mutants = list(make_mutants(domain, task, walk, gold.session, words, rng))
-    _check_mutants(domain, task, gold, mutants, sandbox, ledger)
-    _check_alternatives(domain, task, gold, walk, sandbox, ledger, rng)
+    yield from _check_mutants(domain, task, gold, mutants, sandbox, ledger)
+    yield from _check_alternatives(domain, task, gold, walk, sandbox, ledger, rng)
     if task.tags.combination:
         needless = ledger.classes.get("dropped_write", ClassScore()).equivalent
         ledger.problems += check_repair(domain, task, walk, gold.changes, needless)
@@ -148,8 +164,9 @@ def _check_gold(domain: Domain, task: Task, gold: Replay, sandbox: Sandbox, ledg
 
 def _check_mutants(
     domain: Domain, task: Task, gold: Replay, mutants: Sequence[Mutant], sandbox: Sandbox, ledger: _Ledger
-) -> None:
+) -> Steps:
     for mutant in mutants:
+        yield
         made = ledger.count(replay(domain, task, mutant.calls))
         if _is_equivalent(task, mutant, made, gold):
             ledger.add(mutant.kind, equivalent=True)
@@ -173,8 +190,9 @@ def _ends_alike(task: Task, made: Replay, gold: Replay) -> bool:
 
 def _check_alternatives(
     domain: Domain, task: Task, gold: Replay, walk: Walk, sandbox: Sandbox, ledger: _Ledger, rng: random.Random
-) -> None:
+) -> Steps:
     for kind, calls in make_alternatives(domain, task, walk, rng):
+        yield
         made = ledger.count(replay(domain, task, calls))
         if not _ends_alike(task, made, gold):
             if kind != "other_order":
