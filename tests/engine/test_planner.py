@@ -27,6 +27,13 @@ PLANS = st.builds(plan, tools=WEIGHTS, tiers=WEIGHTS, personas=WEIGHTS, clauses=
 
 
 class TestCoverage:
+    def test_few_plans_keep_to_the_usual_kinds_of_tasks(self, parcel):
+        others = len(list_tiers(parcel)) - 1
+        for count in range(1, 2 * others):
+            assert all(list_focus(pair.synthesis)["tiers"] == [] for pair in write_plans(parcel, count))
+        leaning = [list_focus(pair.synthesis)["tiers"] for pair in write_plans(parcel, 2 * others)]
+        assert sorted(tier for tiers in leaning for tier in tiers) == sorted(set(list_tiers(parcel)) - {"single"})
+
     @pytest.mark.parametrize("count", [1, 2, 5, 64])
     def test_together_they_are_about_everything(self, parcel, count):
         reach = find_reach(parcel)

@@ -224,7 +224,8 @@ class TestInstructions:
         assert any("neither told nor read" in problem for problem in found)
 
     def test_a_refusal_that_the_user_could_lift(self, parcel, many):
-        task, name = next((t, name) for t in many for request in t.user.requests for name in request.declines)
+        refusals = [task for task in many if task.tags.tier == "refusal"]
+        task, name = next((t, name) for t in refusals for request in t.user.requests for name in request.declines)
         found = self.found(parcel, self.with_declines(task, {}))
         assert any(f"should be refused but the user could {name}" in problem for problem in found)
 

@@ -36,6 +36,13 @@ def load_retail_extra() -> Domain:
     return load_retail()
 
 
+def load_airline_extra() -> Domain:
+    """Return tau2's airline domain; raises InputError without the `tau2` extra."""
+    with needs_extra("tau2"):
+        from veriloop.domains.tau2.airline import load_airline
+    return load_airline()
+
+
 def load_telecom_extra() -> Domain:
     """Return tau2's telecom domain; raises InputError without the `tau2` extra."""
     with needs_extra("tau2"):
@@ -45,15 +52,17 @@ def load_telecom_extra() -> Domain:
 
 BUILT_IN: dict[str, Callable[[], Domain]] = {
     "parcel": load_parcel,
+    "tau2/airline": load_airline_extra,
     "tau2/retail": load_retail_extra,
     "tau2/telecom": load_telecom_extra,
 }
 _ABOUT = {
     "parcel": "a parcel-delivery help desk with databases made from seeds; both seats have tools",
+    "tau2/airline": "the airline domain of tau2-bench: its real tools, policy and database",
     "tau2/retail": "the retail domain of tau2-bench: its real tools, policy and database",
     "tau2/telecom": "the telecom domain of tau2-bench: its real tools and policy, databases made from seeds",
 }
-_EXTRAS = {"tau2/retail": ("tau2", "tau2"), "tau2/telecom": ("tau2", "tau2")}
+_EXTRAS = {name: ("tau2", "tau2") for name in BUILT_IN if name.startswith("tau2/")}
 """Domain -> (package it needs, extra that brings it)."""
 
 

@@ -47,7 +47,9 @@ class Source:
     in a scope; None means the pool of `kind`. say: how a user who cannot know the raw value describes it; None means
     the value itself. told: False for internal values that a user never says (the agent must read them).
     free: the candidates are samples of an unlimited choice (a new phone number), not all there is. implied: a user
-    leaves the value out where nothing else could be meant (their only order), and the agent has to find it.
+    leaves the value out where nothing else could be meant (their only order), and the agent has to find it. worked_out:
+    the agent derives the value from what it read, as a fee by the policy; no read shows it. rests_on: what else has to
+    be read before the value can be chosen, as (kind, value) pairs or (read tool, its arguments as texts).
     """
 
     kind: str
@@ -57,6 +59,8 @@ class Source:
     told: bool = True
     free: bool = False
     implied: bool = False
+    worked_out: bool = False
+    rests_on: Callable[[Any, Scope], Iterable[tuple[str, Any]]] | None = None
 
     def candidates(self, scope: Scope) -> list[Any]:
         """Return the values this parameter may take in `scope`, in a stable order."""

@@ -28,7 +28,8 @@ class Read:
 class Walk:
     """What a session shows to someone who starts from a caller's knowledge.
 
-    origins: (kind, value) -> positions in `reads` of calls that returned the value; none for known values.
+    origins: (kind, value) -> positions in `reads` of calls that returned the value, none for known values; and
+    (tool, its arguments as texts) -> the position of that call.
     """
 
     domain: Domain
@@ -99,17 +100,48 @@ def explore(domain: Domain, session: Session, caller: Caller, rng: random.Random
 
 
 def pooled_values(tool: Tool, arguments: dict[str, Any]) -> Iterable[tuple[str, Any]]:
-    """Return (kind, value) for each argument, the elements of lists one by one."""
+    """Return (kind, value) for each argument, the elements of lists one by one, the fields of objects as `kind.field`.
+
+    What the agent works out is none of them.
+    """
     for name, value in arguments.items():
-        if source := tool.sources.get(name):
-            for item in value if isinstance(value, list) else [value]:
-                yield source.kind, item
+        source = tool.sources.get(name)
+        if source and not source.worked_out:
+            yield from _flatten(source.kind, value)
+
+
+def _flatten(kind: str, value: Any) -> Iterable[tuple[str, Any]]:
+    if isinstance(value, list):
+        for item in value:
+            yield from _flatten(kind, item)
+    elif isinstance(value, dict):
+        for field_name, item in value.items():
+            yield from _flatten(f"{kind}.{field_name}", item)
+    else:
+        yield kind, value
+
+
+def grounds(tool: Tool, arguments: dict[str, Any], scope: Scope) -> Iterable[tuple[str, Any]]:
+    """Return the pairs that have to be known before a call: what its values rest on, and the values."""
+    for name, value in arguments.items():
+        source = tool.sources.get(name)
+        if source and source.rests_on:
+            yield from source.rests_on(value, scope)
+    yield from pooled_values(tool, arguments)
+
+
+def argument_names(tool: Tool) -> list[str]:
+    """Return the names of a tool's parameters in the order they are chosen in: that of their sources, the rest after.
+
+    A source may look at what was chosen before it, and the tool's own order need not suit that.
+    """
+    return [*tool.sources, *(name for name in tool.parameters["properties"] if name not in tool.sources)]
 
 
 def draft_arguments(tool: Tool, walk: Walk, session: Session, rng: random.Random) -> dict[str, Any] | None:
     """Return one random choice of a tool's arguments, or None when some parameter has no candidate."""
     arguments: dict[str, Any] = {}
-    for name in tool.parameters["properties"]:
+    for name in argument_names(tool):
         source = tool.sources.get(name)
         if source is None:
             if name in tool.parameters.get("required", ()):
@@ -136,12 +168,13 @@ def _call_all(walk: Walk, session: Session, tool: Tool, done: set[tuple[str, str
 
 
 def _combinations(tool: Tool, walk: Walk, session: Session) -> list[dict[str, Any]]:
-    names = [name for name in tool.parameters["properties"] if name in tool.sources]
     if any(name not in tool.sources for name in tool.parameters.get("required", ())):
         return []
-    options = [tool.sources[name].candidates(walk.scope(session)) for name in names]
-    product = itertools.islice(itertools.product(*options), READS_PER_TOOL)
-    return [dict(zip(names, values, strict=True)) for values in product]
+    found: list[dict[str, Any]] = [{}]
+    for name, source in tool.sources.items():
+        grown = ({**made, name: value} for made in found for value in source.candidates(walk.scope(session, made)))
+        found = list(itertools.islice(grown, READS_PER_TOOL))
+    return found
 
 
 def _read(walk: Walk, session: Session, tool: Tool, arguments: dict[str, Any]) -> None:
@@ -151,6 +184,7 @@ def _read(walk: Walk, session: Session, tool: Tool, arguments: dict[str, Any]) -
         return
     position = len(walk.reads)
     walk.reads.append(Read(call, result.content))
+    walk.origins[tool.name, tuple(map(str, arguments.values()))] = [position]
     parsed = parse_content(result.content)
     for entry in tool.yields:
         for value, row in harvest(entry.at, parsed):

@@ -108,9 +108,11 @@ def _draft_plan(
 ) -> SynthesisPlan:
     tools = _pick_least_used(list(reach.tools), used["tools"], count, rng)
     clauses = _pick_least_used(list(reach.clauses), used["clauses"], count, rng)
-    # Every other plan leans on changes, the rest on one of the other kinds.
+    # Every other plan leans on changes, the rest on one of the other kinds, where there are plans enough for each of
+    # these: fewer would make far too many refusals, or none to speak of.
     others = [tier for tier in reach.tiers if tier != "single"]
-    firm = _pick_least_used(others, used["tiers"], len(others), rng, least=1) if number % 2 else []
+    leans = number % 2 and count >= 2 * len(others)
+    firm = _pick_least_used(others, used["tiers"], len(others), rng, least=1) if leans else []
     personas = _pick_least_used(list(reach.personas), used["personas"], count, rng, least=2)
     return SynthesisPlan(
         **weigh_focus(reach, {"tools": tools, "tiers": firm, "personas": personas, "clauses": clauses}),

@@ -8,7 +8,7 @@ from veriloop.core.message import ToolCall
 from veriloop.domains.domain import Domain
 from veriloop.domains.session import Session
 from veriloop.domains.task import Fact, Request, SeatCall, Task
-from veriloop.domains.walk import pooled_values
+from veriloop.domains.walk import grounds
 from veriloop.engine.assembly import Outline, assemble, write_fact, write_request
 from veriloop.engine.draft import Draft, apply_draft, draft_calls, draft_write, evidence_reads
 from veriloop.engine.plan import REPAIR, PlanPair, SynthesisPlan, Weights, draw
@@ -72,9 +72,10 @@ def synthesise(domain: Domain, pair: PlanPair, order: Order) -> Task | None:
     session = setting.session.fork()
     for draft in drafts:
         request = drop_implied(domain, setting.caller, session, draft, write_request(setting, draft, rng), rng)
+        scope = setting.walk.scope(session, draft.arguments)
         apply_draft(session, draft)
         told = frozenset(fact.value for fact in (*identity, *request.facts) if isinstance(fact.value, str | int))
-        chain = setting.walk.chain(pooled_values(draft.tool, draft.arguments), start, told)
+        chain = setting.walk.chain(grounds(draft.tool, draft.arguments, scope), start, told)
         reads = evidence_reads(domain, setting.walk, draft, chain, told)
         gold += [SeatCall(seat="agent", call=setting.walk.reads[position].call) for position in reads]
         gold += draft_calls(draft) if draft.denied_by is None else []

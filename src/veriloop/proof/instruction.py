@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from veriloop.domains.task import Fact, Request, Task
 from veriloop.domains.tool import Tool
 from veriloop.domains.walk import Walk, pooled_values
 
+_WORD = re.compile(r"[\w-]+")
 COMBINATIONS = 256
 """Readings of one request that are executed at most; with more the instruction counts as too loose."""
 
@@ -56,7 +58,7 @@ def _steps_before(task: Task, wanted: ToolCall) -> list[Any]:
 def find_underived(domain: Domain, task: Task, walk: Walk) -> list[str]:
     """Return gold arguments that are neither told nor read before, and user steps whose arguments are not told."""
     facts = [*task.user.identity, *(fact for request in task.user.requests for fact in request.facts)]
-    told = {str(item) for fact in facts for item in _items(fact.value) if item is not None}
+    told = {_plain(word) for fact in facts for word in (*_items(fact.value), fact.text, *_WORD.findall(fact.text))}
     shown = {read.call.name + repr(read.call.arguments): read.content for read in walk.reads}
     problems, read_so_far = [], ""
     for step in task.gold:
@@ -65,11 +67,16 @@ def find_underived(domain: Domain, task: Task, walk: Walk) -> list[str]:
         asked = tool.is_handover or (step.seat == "user" and not any(source.told for source in tool.sources.values()))
         pairs = () if asked else pooled_values(tool, step.call.arguments)
         for kind, value in pairs:
-            known = str(value) in told or (step.seat == "agent" and str(value) in read_so_far)
+            known = _plain(value) in told or (step.seat == "agent" and str(value) in read_so_far)
             if not known:
                 problems.append(f"instruction: {step.call.name}: {kind} {value!r} is neither told nor read")
         read_so_far += shown.get(step.call.name + repr(step.call.arguments), "")
     return problems
+
+
+def _plain(value: Any) -> str:
+    """Return a value without case and punctuation: who says basic economy means basic_economy."""
+    return "".join(letter for letter in str(value).lower() if letter.isalnum())
 
 
 def _items(value: Any) -> list[Any]:
@@ -91,10 +98,7 @@ def _find_idle_identity(task: Task, walk: Walk) -> list[str]:
 def _readings(tool: Tool, facts: dict[str, Fact], walk: Walk, session: Session, free: str = "") -> list[dict[str, Any]]:
     """Return the argument choices that fit the told facts; the parameter `free` may take any candidate."""
     partial: list[dict[str, Any]] = [{}]
-    for name in tool.parameters["properties"]:
-        source = tool.sources.get(name)
-        if source is None:
-            continue
+    for name, source in tool.sources.items():
         grown = []
         for arguments in partial:
             scope = walk.scope(session, arguments)

@@ -14,8 +14,9 @@ from veriloop.core.message import ToolCall
 from veriloop.domains.registry import load_domain
 from veriloop.domains.source import Scope
 from veriloop.domains.task import Initial
-from veriloop.domains.tau2.retail import load_retail, load_tables, split_of
+from veriloop.domains.tau2.retail import load_retail, load_tables
 from veriloop.domains.tau2.retail_source import CANDIDATES, SOURCES, TOPICS, YIELDS
+from veriloop.domains.tau2.shared import split_of
 from veriloop.domains.walk import Walk, draft_arguments, explore
 from veriloop.engine.planner import write_plans
 from veriloop.engine.setting import Order

@@ -61,7 +61,7 @@ def run(code: str) -> list[object]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("domain", ["retail", "telecom"])
+@pytest.mark.parametrize("domain", ["airline", "retail", "telecom"])
 def test_sessions_walks_clauses_synthesis_and_proofs_open_no_task_file(domain: str) -> None:
     proved, opened = run(SYNTHESIS.replace("retail", domain))
     assert isinstance(proved, int)
@@ -69,7 +69,7 @@ def test_sessions_walks_clauses_synthesis_and_proofs_open_no_task_file(domain: s
     assert opened == []
 
 
-@pytest.mark.parametrize("domain", ["retail", "telecom"])
+@pytest.mark.parametrize("domain", ["airline", "retail", "telecom"])
 def test_the_official_evaluation_opens_them_when_it_is_asked_for_tasks(domain: str) -> None:
     before, opened = run(OFFICIAL.replace("retail", domain))
     assert before == []

@@ -7,11 +7,14 @@ and quiet.
 
 import contextlib
 import os
+import warnings
 
 
 def quiet_tau2() -> None:
     """Keep tau2 off the network and quiet; must run before its first import."""
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    # Its tools store what they are given, of whatever type, and pydantic says so each time a row is shown.
+    warnings.filterwarnings("ignore", message="Pydantic serializer warnings")
     # tau2 logs through loguru and needs it: without loguru there is no tau2 to quiet.
     with contextlib.suppress(ModuleNotFoundError):
         from loguru import logger

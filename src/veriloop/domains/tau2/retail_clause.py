@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from veriloop.domains.clause import Case, Clause
+from veriloop.domains.tau2.dialogue import deny_early_transfer, deny_parallel, deny_unconfirmed
 
 ORDER_CHANGES = (
     "modify_pending_order_address",
@@ -24,7 +25,6 @@ TRANSFER = "transfer_to_human_agents"
 REASONS = ("no longer needed", "ordered by mistake")
 MODIFIED = "pending (item modified)"
 
-_YES = re.compile(r"\b(yes|yeah|yep|sure|correct|go ahead|please do|proceed|that's right|ok|okay|confirm(ed)?)\b", re.I)
 _COMPLETE = re.compile(r"\b(all|only|every|everything|nothing else|any other|anything else|complete)\b", re.I)
 _LOOKUPS = ("find_user_id_by_email", "find_user_id_by_name_zip")
 
@@ -83,20 +83,6 @@ def _deny_second_customer(case: Case) -> str | None:
     return None
 
 
-def _deny_unconfirmed(case: Case) -> str | None:
-    spoken = [turn for turn in case.turns if turn.spoken]
-    last = next((place for place in reversed(range(len(spoken))) if spoken[place].seat == "user"), None)
-    if last is None or not _YES.search(spoken[last].spoken):
-        return "the customer has not said yes"
-    asked = any(turn.seat == "user" for turn in spoken[:last]) and spoken[last - 1].seat == "agent"
-    return None if asked else "the customer was not told the details before saying yes"
-
-
-def _deny_parallel(case: Case) -> str | None:
-    recorded = sum(not result.error for turn in case.turns for result in turn.results)
-    return "another call was made in the same message" if len(case.calls) > recorded else None
-
-
 def _deny_unread(case: Case) -> str | None:
     order_id = case.call.arguments.get("order_id")
     reads = [call for call, _ in case.calls if call.name == "get_order_details"]
@@ -113,11 +99,6 @@ def _deny_unnamed(case: Case) -> str | None:
 def _deny_incomplete(case: Case) -> str | None:
     reminded = any(turn.seat == "agent" and _COMPLETE.search(turn.spoken) for turn in case.turns[1:])
     return None if reminded else "the customer was not reminded to name all the items"
-
-
-def _deny_early_transfer(case: Case) -> str | None:
-    asked = any(turn.seat == "user" and turn.spoken for turn in case.turns)
-    return None if asked else "the customer has not asked for anything yet"
 
 
 def _deny_repeated(case: Case) -> str | None:
@@ -210,10 +191,10 @@ CLAUSES: tuple[Clause, ...] = (
            _deny_foreign, source="policy.md:14", read="get_order_details"),
     Clause("R3", "Changes are made for one customer only in a conversation.", WRITES, _deny_second_customer,
            source="policy.md:14"),
-    _said("R4", "16", WRITES, "Tell the customer what is about to be changed and get a clear yes.", _deny_unconfirmed),
-    _said("R5", "20", (*WRITES, TRANSFER), "Make one tool call at a time.", _deny_parallel),
+    _said("R4", "16", WRITES, "Tell the customer what is about to be changed and get a clear yes.", deny_unconfirmed),
+    _said("R5", "20", (*WRITES, TRANSFER), "Make one tool call at a time.", deny_parallel),
     _said("R6", "24", (TRANSFER,), "Transfer only a customer whose request cannot be handled here.",
-          _deny_early_transfer),
+          deny_early_transfer),
     Clause("R7", "An order is changed or exchanged once in the same way; collect all that is wanted first.",
            (*ORDER_CHANGES, "exchange_delivered_order_items"), _deny_repeated, source="policy.md:84"),
     _rule("R8", "82,88", ("cancel_pending_order",), "An order can be cancelled only while it is pending.",

@@ -120,4 +120,4 @@ class Store:
 
 
 def _dump(row: BaseModel | None) -> dict[str, Any] | None:
-    return None if row is None else row.model_dump(mode="json")
+    return None if row is None else row.model_dump(mode="json", warnings=False)
