@@ -117,7 +117,7 @@ class TestGrades:
     @pytest.fixture(scope="class")
     def items(self, parcel):
         bench, pairs = make_bench(parcel), write_plans(parcel, 5)
-        orders = [Order(seed=3, item=number) for number in range(30)]
+        orders = [Order(seed=3, item=number) for number in range(60)]
         return [asyncio.run(make_item(bench, pairs[o.item % 5], Workflow(), o, lambda _: False)) for o in orders]
 
     def test_what_the_scripts_did_is_right_everywhere(self, parcel, items):
