@@ -112,7 +112,9 @@ def _list_flights(scope: Scope) -> list[list[dict[str, str]]]:
 def _find_others(scope: Scope, reservation: Any, position: int, cabin: str) -> list[dict[str, str]]:
     flight, seats = reservation.flights[position], len(reservation.passengers)
     day = wished_day(reservation, position)
-    if day is None:
+    others = [leg for found in _open_reservations(scope) if found is not reservation for leg in found.flights]
+    # One to or from the same city elsewhere might as well be meant.
+    if day is None or any(leg.origin == flight.origin or leg.destination == flight.destination for leg in others):
         return []
     goals = [flight.destination, *_elsewhere(reservation)]
     return [other for goal in goals for other in find_direct(scope.state, flight.origin, goal, day, cabin, seats)]
@@ -200,9 +202,10 @@ def _list_passengers(scope: Scope) -> list[list[dict[str, str]]]:
         return []
     now = [person.model_dump(mode="json") for person in found.passengers]
     invented = _invent_people(found.reservation_id, 3)
+    names = [(person["first_name"], person["last_name"]) for person in now]
+    alone = [position for position, name in enumerate(names) if names.count(name) == 1]
     replaced = [
-        [*now[:position], person, *now[position + 1 :]]
-        for position, person in zip(range(min(2, len(now))), invented, strict=False)
+        [*now[:position], person, *now[position + 1 :]] for position, person in zip(alone[:2], invented, strict=False)
     ]
     return [*replaced, [*now, invented[2]]]
 
@@ -261,7 +264,9 @@ def _list_payments(scope: Scope) -> list[list[dict[str, Any]]]:
     user = _owner(scope)
     if user is None or not scope.arguments.get("flights"):
         return []
-    price, methods = _price(scope), list(user.payment_methods.values())
+    # A certificate that came of an earlier wish has no name yet that its owner could say.
+    price, known = _price(scope), scope.pool.get("payment_id", {})
+    methods = [method for method in user.payment_methods.values() if method.id in known]
     cards = [m for m in methods if m.source == "credit_card"]
     full = [m for m in methods if m.source == "gift_card" and m.amount >= price]
     vouchers = [m for m in methods if m.source == "certificate" and m.amount < price and m.amount == int(m.amount)]
@@ -367,7 +372,9 @@ def _flight_days(scope: Scope) -> list[str]:
 USER = ref("user_id", "user id")
 RESERVATION = replace(choice("reservation_id", _list_reservations, "reservation number"), implied=True)
 AHEAD = replace(RESERVATION, values=_list_unflown)
-CANCELLED = replace(RESERVATION, values=_list_cancellable)
+# Always told: the same words might be about trips that are left out here, or about another one with that passenger.
+CANCELLED = replace(RESERVATION, values=_list_cancellable, implied=False, free=True)
+CREWED = replace(AHEAD, implied=False, free=True)
 CABIN = choice("cabin", CABINS, "cabin class", say=_say_plainly)
 FLIGHTS = replace(choice("flight", _list_flights, "flight", say=_say_flights, free=True), rests_on=_searches)
 PAYMENT = replace(ref("payment_id", "payment method", say=_say_payment), implied=True)
@@ -417,7 +424,7 @@ SOURCES: dict[str, dict[str, Source]] = {
     "update_reservation_baggages": {
         "reservation_id": AHEAD, "total_baggages": TOTAL, "nonfree_baggages": PAID, "payment_id": PAYMENT,
     },
-    "update_reservation_passengers": {"reservation_id": AHEAD, "passengers": PASSENGERS},
+    "update_reservation_passengers": {"reservation_id": CREWED, "passengers": PASSENGERS},
     "send_certificate": {"user_id": USER, "amount": DUE},
 }  # fmt: skip
 

@@ -6,7 +6,8 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any
 
-from veriloop.core.message import Message, ToolCall
+from veriloop.core.message import Message
+from veriloop.rollout.experts.talk import HandOverError, call, say
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +55,6 @@ BEST_MODE = "4g_5g_preferred"
 MAX_GB = 2.0
 
 
-class HandOverError(Exception):
-    """The request cannot be handled here; says why."""
-
-
 @dataclass
 class Desk:
     """What is known in one dialogue. heard: what the user has said of the present wish."""
@@ -92,16 +89,6 @@ class Desk:
             answer = yield say(f"{text} {answer} Shall I go ahead?")
         if not _YES.search(answer):
             raise HandOverError("The customer does not agree.")
-
-
-def say(text: str) -> Message:
-    """Return a message to the user."""
-    return Message(content=text)
-
-
-def call(tool: str, /, **arguments: Any) -> Message:
-    """Return a call of one of the agent's tools."""
-    return Message(tool_calls=(ToolCall(id=f"call_{tool}", name=tool, arguments=arguments),))
 
 
 def ask(step: str, /, **arguments: str) -> Step:

@@ -1,0 +1,35 @@
+"""What experts written as one conversation share: a generator yields messages and is sent what came of them."""
+
+from collections.abc import Generator
+from typing import Any
+
+from veriloop.core.message import Message, ToolCall
+from veriloop.rollout.player import View
+
+Talk = Generator[Message, str, Any]
+"""Yields what to say or call and is sent what came of it: a tool's result or what the user said."""
+
+
+class HandOverError(Exception):
+    """The request cannot be handled here; says why."""
+
+
+def say(text: str) -> Message:
+    """Return a message to the user."""
+    return Message(content=text)
+
+
+def call(tool: str, /, **arguments: Any) -> Message:
+    """Return a call of one of the agent's tools."""
+    return Message(tool_calls=(ToolCall(id=f"call_{tool}", name=tool, arguments=arguments),))
+
+
+def observe(view: View) -> list[str]:
+    """Return what the agent learnt after each of its messages: a tool's result, or what the user then said."""
+    found: list[str] = []
+    for turn in view.turns:
+        if turn.seat == "agent":
+            found.append(" ".join(result.content for result in turn.results))
+        elif found:
+            found[-1] = f"{found[-1]} {turn.spoken}".strip()
+    return found
