@@ -105,6 +105,13 @@ def test_it_asks_who_calls_until_somebody_is_found() -> None:
     assert looked == ["nobody_here_1234", "mia_li_3668"]
 
 
+def test_who_gives_no_user_id_is_handed_over() -> None:
+    turns = talk("I want to cancel a reservation.", *["I do not know."] * 3)
+    assert [turn.content for turn in turns].count("Could you tell me your user id?") == 3
+    assert calls(turns) == ["transfer_to_human_agents"]
+    assert turns[-1].content == HANDED_OVER
+
+
 def test_what_it_cannot_do_is_handed_over() -> None:
     turns = talk("My bag got lost, user id mia_li_3668.")
     assert calls(turns)[-1] == "transfer_to_human_agents"

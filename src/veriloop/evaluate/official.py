@@ -41,8 +41,9 @@ from veriloop.core.message import Seat, ToolCall, Turn
 from veriloop.core.trace import StopReason, Trace
 from veriloop.core.verdict import Outcome, Verdict
 from veriloop.domains.domain import Domain
-from veriloop.domains.task import Initial, Request, SeatCall, Task, UserScenario
+from veriloop.domains.task import Fact, Initial, Request, SeatCall, Task, UserScenario
 from veriloop.evaluate.adapter import Chair, GatheringPlayer
+from veriloop.evaluate.first_person import speak, speak_wish
 from veriloop.evaluate.own import EvalConfig, Progress, summarise
 from veriloop.evaluate.record import Place, Played, Record, score_of
 from veriloop.rollout.episode import STOP_TOKENS
@@ -115,20 +116,23 @@ def package_name(domain: Domain) -> str:
 def from_tau2_task(domain: Domain, official: Any) -> Task:
     """Return one of the package's tasks as a task of ours, without checker: gold calls, what must be told, scenario.
 
-    The reason for calling becomes the user's one request, so that a scripted user can state it.
+    The reason for calling becomes the user's one request, in the first person, so that a scripted user can state it;
+    what they know becomes one thing that they tell.
     """
     instructions, criteria = official.user_scenario.instructions, official.evaluation_criteria
     gold = [
         SeatCall(seat=SEATS[action.requestor], call=read_call(action.action_id, action.name, action.arguments))
         for action in criteria.actions or []
     ]
+    known = (instructions.known_info or "").strip()
     user = UserScenario(
         persona=official.user_scenario.persona or "",
         reason_for_call=instructions.reason_for_call,
         known_info=instructions.known_info or "",
         unknown_info=instructions.unknown_info or "",
         task_instructions=instructions.task_instructions,
-        requests=(Request(topic=instructions.reason_for_call),),
+        identity=(Fact(label="information I have", text=speak(known), value=known),) if known else (),
+        requests=(Request(topic=speak_wish(instructions.reason_for_call)),),
     )
     return Task(
         domain=domain.name,

@@ -24,6 +24,8 @@ from veriloop.rollout.experts.airline_desk import (
 from veriloop.rollout.experts.talk import HandOverError, Talk, call, observe, say
 from veriloop.rollout.player import View
 
+ASKED = 3
+"""Questions for the user id until a person takes over."""
 _USER_ID = re.compile(r"\b[a-z]+_[a-z]+_\d{4}\b")
 _WORD = re.compile(r"[a-z]+")
 _SENTENCE = re.compile(r"[^.?!]+")
@@ -66,9 +68,9 @@ def _answer(view: View) -> Message:
 def _serve(desk: Desk, tools: Sequence[Tool]) -> Talk:
     """Settle one wish after the other until the user ends the dialogue."""
     wish = desk.said
-    yield from _identify(desk)
     while True:
         try:
+            yield from _identify(desk)
             yield from _settle(desk, tools, wish)
             closing = f"That is done. {CLOSING}"
         except RefusalError as reason:
@@ -81,15 +83,18 @@ def _serve(desk: Desk, tools: Sequence[Tool]) -> Talk:
 
 
 def _identify(desk: Desk) -> Talk:
-    """Look the user up by the id that they give, asking until one exists."""
-    tried = set[str]()
+    """Look the user up by the id that they give, asking for one that exists."""
+    tried, asked = set[str](), 0
     while not desk.user:
         found = [key for key in _USER_ID.findall(desk.said) if key not in tried]
         if found:
             tried.add(found[-1])
             desk.user = read((yield call("get_user_details", user_id=found[-1]))) or {}
-        else:
-            yield say("Could you tell me your user id?")
+            continue
+        if asked == ASKED:
+            raise HandOverError("The customer gives no user id.")
+        asked += 1
+        yield say("Could you tell me your user id?")
 
 
 def _settle(desk: Desk, tools: Sequence[Tool], wish: str) -> Talk:
