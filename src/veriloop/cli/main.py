@@ -24,6 +24,7 @@ COMMANDS = {
     "sft": "Fine-tune a user or an agent on a run's dialogues.",
     "rl": "Train an agent by GRPO on a run's tasks.",
     "eval": "Measure an agent: pass^k with intervals.",
+    "fidelity": "A run's tasks beside the tau2 benchmark's own.",
     "ablate": "Measure what a part of the method is worth.",
     "report": "One page about a run that works offline.",
 }

@@ -17,6 +17,7 @@ from veriloop.report.evolution import trace_fitness
 from veriloop.report.funnel import Funnel, read_funnel
 from veriloop.report.score import Curves, Difference, ScoreTable, compare_evals, read_figures, read_scores
 from veriloop.store.file import write_text
+from veriloop.store.result import read_fidelity
 from veriloop.store.run import open_run
 
 
@@ -32,6 +33,7 @@ class Facts:
     coverage: Coverage
     proofs: ProofFacts
     rounds: list[dict[str, Any]]
+    fidelity: dict[str, Any] | None
     scores: list[ScoreTable]
     curves: list[Curves]
     demonstrations: list[Shown]
@@ -75,6 +77,7 @@ def read_facts(run_path: Path) -> Facts:
             coverage=read_coverage(run),
             proofs=read_proofs(run),
             rounds=run.ledger.get_meta("rounds", []),
+            fidelity=read_fidelity(run_path),
             scores=read_scores(run_path),
             curves=read_figures(run_path),
             demonstrations=pick_demonstrations(run),

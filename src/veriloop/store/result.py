@@ -16,6 +16,8 @@ from veriloop.store.ledger import Entry
 from veriloop.store.run import Run
 
 STAGES = ("synth", "proof", "rollout:", "verdict:")
+FIDELITY = "fidelity.json"
+"""The file in a run that lays its tasks beside the benchmark's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,12 @@ def count_stages(run: Run) -> dict[str, dict[str, int]]:
         name = entry.stage if entry.stage in counts else f"{entry.stage.partition(':')[0]}:"
         counts.setdefault(name, Counter())[entry.status] += 1
     return {stage.rstrip(":"): dict(sorted(count.items())) for stage, count in counts.items()}
+
+
+def read_fidelity(run: Path) -> dict[str, Any] | None:
+    """Return how the run's tasks compare with the benchmark's; None where nobody has measured it."""
+    file = run / FIDELITY
+    return read_json(file) if file.is_file() else None
 
 
 def read_evals(run: Path) -> dict[str, dict[str, Any]]:
