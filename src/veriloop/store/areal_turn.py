@@ -83,6 +83,7 @@ class _Reader:
         self._note, self._own, self._user_tools = note, own, user_tools
         self._found: dict[Fault, list[str]] = {}
         self._calls = 0
+        self._open: list[str] = []
 
     def read(self, raw: Any, where: str) -> Row:
         """Return one message with the fields that trainers know."""
@@ -102,8 +103,9 @@ class _Reader:
             message["reasoning_content"] = str(thinking)
         if calls:
             message["tool_calls"] = calls
-        if role == "tool" and isinstance(raw.get("tool_call_id"), str):
-            message["tool_call_id"] = raw["tool_call_id"]
+        if role == "tool":
+            message |= self._name_call(raw.get("tool_call_id"))
+        self._open += [call["id"] for call in calls]
         return message
 
     def finish(self) -> None:
@@ -137,6 +139,14 @@ class _Reader:
         elif isinstance(given, str):
             return _make_call(raw, name, given, self._calls)
         return _make_call(raw, name, json.dumps(arguments, ensure_ascii=False), self._calls)
+
+    def _name_call(self, given: Any) -> Row:
+        """Return which call a result answers: the one it names, else the first that has no result yet."""
+        if isinstance(given, str) and given:
+            if given in self._open:
+                self._open.remove(given)
+            return {"tool_call_id": given}
+        return {"tool_call_id": self._open.pop(0)} if self._open else {}
 
     def _check_seat(self, role: str, calls: list[Row], where: str) -> None:
         names = [call["function"]["name"] for call in calls]

@@ -37,7 +37,7 @@ class Fault(StrEnum):
     LOST = "lost"
     """The row asks for something that our tasks cannot hold."""
     CHANGED = "changed"
-    """A row of our own export was changed since."""
+    """A row of our own export was changed since; it is lost where its parts no longer fit together."""
     CALL_IN_TEXT = "call_in_text"
     """The second dialect of tool calls, `<tool_call>` in the text; it is read as a call."""
     MIXED_SEATS = "mixed_seats"
