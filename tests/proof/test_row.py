@@ -13,7 +13,8 @@ from veriloop.domains.domain import Domain
 from veriloop.domains.registry import BUILT_IN, load_domain
 from veriloop.engine.synthesize import SynthConfig
 from veriloop.pipeline.synthesis import run_synthesis
-from veriloop.proof.row import replay_row
+from veriloop.proof import row as module
+from veriloop.proof.row import replay_row, replay_rows
 from veriloop.store.areal import RL_FILE
 from veriloop.store.areal_read import TaskRow, read_areal
 from veriloop.store.export import export
@@ -21,6 +22,7 @@ from veriloop.store.fault import Fault, Finding
 from veriloop.store.run import open_run
 
 Row = dict[str, Any]
+real = module.mount
 
 
 @pytest.fixture(scope="module", params=BUILT_IN)
@@ -151,3 +153,22 @@ def test_a_telecom_row_that_cannot_begin(tmp_path: Path):
     lost = odd_telecom(row, "set_user_info", name="Nobody", phone_number="1")
     [finding] = replay_all(folder, domain, [lost])
     assert finding is None or finding.fault is Fault.BAD_GOLD
+
+
+def test_all_rows_of_a_domain_share_what_was_mounted(parcels: Path, parcel: Domain, monkeypatch: pytest.MonkeyPatch):
+    good = [as_foreign(row) for row in rows_of(parcels)]
+    paths = {row["db_path"] for row in good}
+    bad = edit_gold(good[0], spoil_last)
+    other = {**good[0], "user_scenario": {"instructions": {"domain": "retail"}}}
+    path = parcels / "many.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in [*good, *good, bad, other]))
+    mounted: list[Path] = []
+    monkeypatch.setattr(module, "mount", lambda d, file, start: mounted.append(file) or real(d, file, start))
+    found = list(replay_rows(parcel, read_areal(path), shared_sandbox()))
+    assert [isinstance(x, TaskRow) for x in found] == [True] * 2 * len(good) + [False]
+    assert isinstance(found[-1], Finding) and found[-1].row == 2 * len(good) + 1
+    assert len(mounted) == len(paths) <= 8
+    monkeypatch.setattr(module, "_KEPT", 1)
+    mounted.clear()
+    assert len(list(replay_rows(parcel, read_areal(path), shared_sandbox()))) == len(found)
+    assert len(mounted) > len(paths)

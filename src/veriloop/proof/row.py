@@ -1,30 +1,49 @@
 """Replaying the gold of rows that came from a file, ours or anybody's."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from veriloop.check.allow import CheckerError, validate_checker
 from veriloop.check.sandbox import Sandbox
+from veriloop.core.base import canonical_json
 from veriloop.core.errors import InputError
 from veriloop.domains.domain import Domain
 from veriloop.domains.snapshot import mount
 from veriloop.domains.task import Task
 from veriloop.proof.replay import Replay, closing_words, replay
 from veriloop.store.areal_task import TaskRow
+from veriloop.store.areal_turn import TurnRow
 from veriloop.store.fault import Fault, Finding
 
+_Mounts = dict[str, Domain]
+_KEPT = 8
+"""Databases from files that are kept for the rows to come."""
 
-def replay_row(domain: Domain, row: TaskRow, sandbox: Sandbox) -> Finding | None:
+
+def replay_rows(
+    domain: Domain, rows: Iterable[TaskRow | TurnRow | Finding], sandbox: Sandbox
+) -> Iterator[TaskRow | Finding]:
+    """Yield a domain's tasks among what `read_areal` yields, each as its row when its gold replays, else as a finding.
+
+    Dialogues, findings and tasks of other domains are passed over.
+    """
+    mounts: _Mounts = {}
+    for row in rows:
+        if isinstance(row, TaskRow) and row.task.domain == domain.name:
+            yield replay_row(domain, row, sandbox, mounts) or row
+
+
+def replay_row(domain: Domain, row: TaskRow, sandbox: Sandbox, mounts: _Mounts | None = None) -> Finding | None:
     """Make a row's gold calls on its database; None when all are carried out and its checker, if any, is content.
 
-    Rows of ours are opened by their database's id, others on the file they name. The gold of a row is right when it
-    replays in this sense; whether the policy allows it is another question. Raises InputError for a row of another
-    domain.
+    Rows of ours are opened by their database's id, others on the file they name. Whether the policy allows the calls
+    and whether tau2's `env_assertions` hold is not asked. mounts: databases of earlier rows, which this may add to.
+    Raises InputError for a row of another domain.
     """
     if row.task.domain != domain.name:
         where = f"{row.file}:{row.row} is a task of {row.task.domain!r}, not of {domain.name!r}"
         raise InputError(f"{where}; replay it on its own domain")
     try:
-        there, task = _open(domain, row)
+        there, task = _open(domain, row, {} if mounts is None else mounts)
     except InputError as error:
         return _report(row, Fault.NO_DATABASE, str(error).rpartition("; ")[0])
     try:
@@ -35,13 +54,18 @@ def replay_row(domain: Domain, row: TaskRow, sandbox: Sandbox) -> Finding | None
     return _report(row, Fault.BAD_GOLD, problem) if problem else None
 
 
-def _open(domain: Domain, row: TaskRow) -> tuple[Domain, Task]:
+def _open(domain: Domain, row: TaskRow, mounts: _Mounts) -> tuple[Domain, Task]:
     if row.own:
         return domain, row.task
     if row.database is None:
         raise InputError("the row has no database to replay on; add it")
+    key = f"{row.database}\n{canonical_json(row.start)}"
+    if key not in mounts:
+        if len(mounts) >= _KEPT:
+            mounts.pop(next(iter(mounts)))
+        mounts[key] = mount(domain, row.database, row.start)
     initial = row.task.initial.model_copy(update={"database": domain.database("train", 0)})
-    return mount(domain, row.database, row.start), row.task.model_copy(update={"initial": initial})
+    return mounts[key], row.task.model_copy(update={"initial": initial})
 
 
 def _find_problems(task: Task, made: Replay, sandbox: Sandbox) -> Iterator[str]:
