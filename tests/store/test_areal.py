@@ -206,3 +206,16 @@ def test_where_it_cannot_be_written(small_run: Path, parcel: Domain, tmp_path: P
         pytest.raises(InputError, match="nothing to export"),
     ):
         export(run, parcel, "areal")
+
+
+def test_trainers_library_reads_turns_unpadded(small_run: Path, parcel: Domain, tmp_path: Path):
+    datasets = pytest.importorskip("datasets")
+    with open_run(small_run) as run:
+        folder = Path(export(run, parcel, "areal", out=tmp_path / "rows").path)
+    file = folder / SFT_FILE
+    originals = [json.loads(line) for line in file.read_text().splitlines()]
+    loaded = datasets.load_dataset("json", data_files=str(file), split="train", cache_dir=str(tmp_path / "cache"))
+    for row, original in zip(loaded, originals, strict=True):
+        assert row["veriloop"] == original["veriloop"] and row["tools"] == original["tools"]
+        assert row["answer"] == original["answer"]
+        assert row["metadata"] == original["metadata"]
