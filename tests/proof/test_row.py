@@ -143,13 +143,25 @@ def odd_telecom(row: Row, function: str, **arguments: Any) -> Row:
 def test_a_telecom_row_that_cannot_begin(tmp_path: Path):
     pytest.importorskip("tau2")
     domain = load_domain("tau2/telecom")
-    run_synthesis("tau2/telecom", tmp_path / "run", SynthConfig(n=2, seed=29, rounds=0, evolve=False))
+    run_synthesis("tau2/telecom", tmp_path / "run", SynthConfig(n=8, seed=29, rounds=0, evolve=False))
     with open_run(tmp_path / "run") as run:
         folder = Path(export(run, domain, "areal", out=tmp_path / "rows").path)
-    row = rows_of(folder)[0]
+    repairs = [r for r in rows_of(folder) if json.loads(r["evaluation_criteria"])["reward_basis"] == ["ENV_ASSERTION"]]
+    row = repairs[0]
+    assert replay_all(folder, domain, [row, as_foreign(row)]) == [None, None]
     [finding] = replay_all(folder, domain, [odd_telecom(row, "no_such_function")])
     assert finding and finding.fault is Fault.BAD_GOLD
-    assert "the task cannot begin: initial call no_such_function" in finding.what
+    assert "initial call no_such_function" in finding.what
+    actions = json.loads(row["evaluation_criteria"])["actions"]
+    undone = edit_gold(as_foreign(row), lambda gold: gold.clear())
+    asked = json.loads(row["evaluation_criteria"])["env_assertions"]
+    assert actions and asked
+    [finding] = replay_all(folder, domain, [undone])
+    assert finding and finding.fault is Fault.BAD_GOLD and "does not hold" in finding.what
+    odd = [{**asked[0], "func_name": "assert_nothing"}]
+    criteria = json.dumps({"actions": actions, "env_assertions": odd})
+    [finding] = replay_all(folder, domain, [{**as_foreign(row), "evaluation_criteria": criteria}])
+    assert finding and "assertion assert_nothing cannot be made" in finding.what
     lost = odd_telecom(row, "set_user_info", name="Nobody", phone_number="1")
     [finding] = replay_all(folder, domain, [lost])
     assert finding is None or finding.fault is Fault.BAD_GOLD

@@ -1,6 +1,7 @@
 """Replaying the gold of rows that came from a file, ours or anybody's."""
 
 from collections.abc import Iterable, Iterator
+from typing import Protocol, runtime_checkable
 
 from veriloop.check.allow import CheckerError, validate_checker
 from veriloop.check.sandbox import Sandbox
@@ -8,11 +9,21 @@ from veriloop.core.base import canonical_json
 from veriloop.core.errors import InputError
 from veriloop.domains.domain import Domain
 from veriloop.domains.snapshot import mount
-from veriloop.domains.task import Task
+from veriloop.domains.task import SeatCall, Task
 from veriloop.proof.replay import Replay, closing_words, replay
 from veriloop.store.areal_task import TaskRow
 from veriloop.store.areal_turn import TurnRow
 from veriloop.store.fault import Fault, Finding
+
+
+@runtime_checkable
+class Assertive(Protocol):
+    """A session that knows functions which hold or do not hold in its state."""
+
+    def holds(self, step: SeatCall) -> bool:
+        """Return whether one does; raises InputError when it cannot be asked."""
+        ...
+
 
 _Mounts = dict[str, Domain]
 _KEPT = 8
@@ -35,9 +46,9 @@ def replay_rows(
 def replay_row(domain: Domain, row: TaskRow, sandbox: Sandbox, mounts: _Mounts | None = None) -> Finding | None:
     """Make a row's gold calls on its database; None when all are carried out and its checker, if any, is content.
 
-    Rows of ours are opened by their database's id, others on the file they name. Whether the policy allows the calls
-    and whether tau2's `env_assertions` hold is not asked. mounts: databases of earlier rows, which this may add to.
-    Raises InputError for a row of another domain.
+    Rows of ours are opened by their database's id, others on the file they name. What tau2 asserts of the end has to
+    hold where the domain can tell; whether the policy allows the calls is not asked. mounts: databases of earlier
+    rows, which this may add to. Raises InputError for a row of another domain.
     """
     if row.task.domain != domain.name:
         where = f"{row.file}:{row.row} is a task of {row.task.domain!r}, not of {domain.name!r}"
@@ -47,10 +58,9 @@ def replay_row(domain: Domain, row: TaskRow, sandbox: Sandbox, mounts: _Mounts |
     except InputError as error:
         return _report(row, Fault.NO_DATABASE, str(error).rpartition("; ")[0])
     try:
-        made = replay(there, task, task.gold)
+        problem = next(_find_problems(task, replay(there, task, task.gold), sandbox), None)
     except InputError as error:
-        return _report(row, Fault.BAD_GOLD, f"the task cannot begin: {str(error).rpartition('; ')[0]}")
-    problem = next(_find_problems(task, made, sandbox), None)
+        problem = str(error).rpartition("; ")[0]
     return _report(row, Fault.BAD_GOLD, problem) if problem else None
 
 
@@ -73,6 +83,9 @@ def _find_problems(task: Task, made: Replay, sandbox: Sandbox) -> Iterator[str]:
         if result.error:
             name, count = step.call.name, len(made.calls)
             yield f"gold call {number} of {count}, the {step.seat}'s {name}, is refused: {result.content}"
+    for step in task.holds:
+        if isinstance(made.session, Assertive) and not made.session.holds(step):
+            yield f"after the gold, {step.call.name} does not hold"
     if not task.checker:
         return
     try:

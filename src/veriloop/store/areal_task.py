@@ -112,19 +112,19 @@ def restore_task(raw: dict[str, Any], note: Note, *, own: bool) -> Task:
     _note_lost(criteria, start, note)
     actions = [_Function(env_type=a.requestor or "assistant", func_name=a.name, arguments=a.arguments)
                for a in criteria.actions or ()]  # fmt: skip
-    silent: Note = (lambda *_: None) if own else note
+    held = [asked for asked in criteria.env_assertions or () if asked.assert_value is not False]
     db_path = raw.get("db_path")
     return Task(
         domain=_find_domain(row.user_scenario, raw, note),
         initial=Initial(
             database=db_path if isinstance(db_path, str) else "",
-            calls=_read_calls("initial", start.initialization_actions or (), silent, own),
+            calls=_read_calls("initial", start.initialization_actions or (), note, own),
             ticket=row.ticket,
         ),
         user=_read_scenario(row.user_scenario),
-        gold=_read_calls("call", actions, silent, own),
+        gold=_read_calls("call", actions, note, own),
         told=tuple(criteria.communicate_info or ()),
-        holds=_read_calls("holds", criteria.env_assertions or (), silent, own),
+        holds=_read_calls("holds", held, note, own),
     )
 
 
@@ -151,7 +151,7 @@ def _note_lost(criteria: _Criteria, start: _Start, note: Note) -> None:
         note(Fault.LOST, f"{len(criteria.nl_assertions)} nl_assertions, which a judge would have to decide")
     if start.message_history:
         note(Fault.LOST, f"a message_history of {len(start.message_history)}: our dialogues begin at the beginning")
-    if any(held.assert_value is False for held in criteria.env_assertions or ()):
+    if any(asked.assert_value is False for asked in criteria.env_assertions or ()):
         note(Fault.LOST, "an env_assertion that has to be false")
 
 
