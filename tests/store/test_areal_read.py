@@ -247,20 +247,35 @@ def test_turns_are_counted_and_joined(tmp_path: Path):
     assert [place for place, message in enumerate(one.messages) if "reasoning_content" in message] == one.produced
 
 
+OTHER_START = [*HISTORY[:2], {"role": "user", "content": "Something else."}]
+
+
 @pytest.mark.parametrize(
     ("rows", "line"),
     [
-        ([sft_row(0), sft_row(1, messages=[*HISTORY[:4], {"role": "tool", "content": "other"}])], 1),
-        ([sft_row(1), sft_row(0)], 1),
+        ([sft_row(0, messages=OTHER_START), sft_row(1)], 1),
+        ([sft_row(1), sft_row(0, answer={"content": "No."})], 2),
         ([sft_row(0), sft_row(0, "other"), sft_row(1)], 3),
+        ([sft_row(0), sft_row(0)], 2),
     ],
 )
-def test_rows_that_do_not_go_on_are_named(rows: list[Row], line: int, tmp_path: Path):
-    if line == 1 and rows[0]["metadata"]["turn_index"] == 0:
-        rows[1]["messages"][2] = {"role": "user", "content": "Something else."}
+def test_rows_that_do_not_belong_together_are_named(rows: list[Row], line: int, tmp_path: Path):
     found, _ = read(tmp_path, *rows)
     [broken] = [x for x in join_dialogues(found) if isinstance(x, Finding)]
     assert (broken.fault, broken.row) == (Fault.BROKEN_DIALOGUE, line)
+
+
+def test_order_does_not_matter_within_a_dialogue_nor_at_all_when_asked(tmp_path: Path):
+    near, _ = read(tmp_path, *[sft_row(n, name) for name in ("one", "two") for n in (2, 0, 1)])
+    far, _ = read(tmp_path, *[sft_row(n, name) for n in (2, 0, 1) for name in ("one", "two")])
+    whole = [*join_dialogues(near)]
+    assert [(x.dialogue, x.produced) for x in whole if isinstance(x, Joined)] == [
+        ("one", [3, 5, 7]),
+        ("two", [3, 5, 7]),
+    ]
+    loose = [x for x in join_dialogues(far, together=False) if isinstance(x, Joined)]
+    assert [x.messages for x in loose] == [x.messages for x in whole if isinstance(x, Joined)]
+    assert sum(isinstance(x, Finding) for x in join_dialogues(far)) == 4
 
 
 EDITS: list[tuple[str, Callable[[Row], Any]]] = [

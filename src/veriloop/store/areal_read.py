@@ -6,6 +6,7 @@ and what is told once for a file comes after its last.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -43,41 +44,42 @@ def read_areal(path: Path, domain: Domain | None = None) -> Iterator[TaskRow | T
         yield from _File(file, user_tools).read()
 
 
-def join_dialogues(rows: Iterable[TaskRow | TurnRow | Finding]) -> Iterator[Joined | Finding]:
-    """Yield whole dialogues from turns that stand together and in order; whatever else comes along is passed over.
+def join_dialogues(rows: Iterable[TaskRow | TurnRow | Finding], *, together: bool = True) -> Iterator[Joined | Finding]:
+    """Yield whole dialogues from their turns; whatever else comes along is passed over.
 
-    A dialogue whose rows do not follow from one another is a finding and not yielded.
+    A dialogue whose rows do not follow from one another is a finding and not yielded. together: the rows of a dialogue
+    stand together, so that one dialogue is held at a time; else all rows are held until the last is read.
     """
-    group: list[TurnRow] = []
+    turns = (row for row in rows if isinstance(row, TurnRow))
+    if not together:
+        groups: dict[str, list[TurnRow]] = {}
+        for row in turns:
+            groups.setdefault(row.dialogue, []).append(row)
+        yield from map(_join, groups.values())
+        return
     seen: set[str] = set()
-    for row in rows:
-        if not isinstance(row, TurnRow):
-            continue
-        if group and row.dialogue != group[0].dialogue:
-            yield _join(group, seen)
-            group = []
-        group.append(row)
-    if group:
-        yield _join(group, seen)
+    for name, members in groupby(turns, key=lambda row: row.dialogue):
+        group = list(members)
+        yield _report_broken(group[0], f"{name} goes on after others") if name in seen else _join(group)
+        seen.add(name)
 
 
-def _join(group: list[TurnRow], seen: set[str]) -> Joined | Finding:
-    first, last = group[0], group[-1]
-    if first.dialogue in seen:
-        return Finding(
-            file=first.file, row=first.row, fault=Fault.BROKEN_DIALOGUE, what=f"{first.dialogue} goes on after others"
-        )
-    seen.add(first.dialogue)
+def _join(group: list[TurnRow]) -> Joined | Finding:
+    group = sorted(group, key=lambda row: len(row.messages))
+    last = group[-1]
     messages, produced = [*last.messages, last.answer, *last.after], []
+    said = _said(messages)
     for row in group:
         place = len(row.messages)
-        if place >= len(messages) or _said([*row.messages, row.answer]) != _said(messages[: place + 1]):
-            what = f"the row is no beginning of {row.dialogue} as its last row has it"
-            return Finding(file=row.file, row=row.row, fault=Fault.BROKEN_DIALOGUE, what=what)
+        if _said([*row.messages, row.answer]) != said[: place + 1] or place in produced:
+            return _report_broken(row, f"the row is no beginning of {row.dialogue} as its longest row has it")
         produced.append(place)
-    for row in group:
-        messages[len(row.messages)] = row.answer
-    return Joined(first.dialogue, messages, produced, last)
+        messages[place] = row.answer
+    return Joined(last.dialogue, messages, produced, last)
+
+
+def _report_broken(row: TurnRow, what: str) -> Finding:
+    return Finding(file=row.file, row=row.row, fault=Fault.BROKEN_DIALOGUE, what=what)
 
 
 def _said(messages: list[Row]) -> list[Row]:

@@ -49,7 +49,7 @@ class Fault(StrEnum):
     NOT_REPLAYABLE = "not_replayable"
     """Dialogues without a database to replay them on."""
     BROKEN_DIALOGUE = "broken_dialogue"
-    """A row does not go on where the row before it in its dialogue ended."""
+    """A row is no part of its dialogue as the other rows have it, or does not stand with them."""
     BAD_GOLD = "bad_gold"
     """The gold calls do not replay, or the task's own checker does not pass them."""
 
@@ -74,7 +74,7 @@ FIXES: dict[Fault, str] = {
     Fault.DISAGREEMENT: "trust neither: replay the dialogue, or drop it",
     Fault.TURN_ROWS: "join them with join_dialogues, and count and split dialogues, not rows",
     Fault.NOT_REPLAYABLE: "train on them unchecked, or make dialogues of tasks that name their database",
-    Fault.BROKEN_DIALOGUE: "keep the rows of a dialogue together and in order, or drop the dialogue",
+    Fault.BROKEN_DIALOGUE: "keep the rows of a dialogue together (or join with together=False), or drop the dialogue",
     Fault.BAD_GOLD: "drop the task: no agent can be right in it",
 }
 
