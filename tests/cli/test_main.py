@@ -46,6 +46,9 @@ def test_synth_export_eval_report(capsys: pytest.CaptureFixture[str], tmp_path: 
     exported = call(capsys, "export", out, "--to", "turns", "--seat", "user")
     rows = Path(exported["path"]).read_text().splitlines()
     assert exported["rows"] == len(rows) > 6
+    areal = call(capsys, "export", out, "--to", "areal")
+    files = Path(areal["path"]).glob("*.jsonl")
+    assert areal["rows"] == sum(len(file.read_text().splitlines()) for file in files) > 12
 
     gold = call(capsys, "eval", "parcel", "--agent", "gold", "--tasks", out, "--trials", 2)
     assert gold["pass_hat"] == {"1": 1.0, "2": 1.0}
@@ -266,7 +269,7 @@ def test_killed_twice_and_resumed_ends_byte_identical(
     assert not (broken / "manifest.json").exists()
     assert run([*SAME, str(broken), "--resume"]) == 0
     for out in (whole, broken):
-        for to in ("messages", "turns", "tau2"):
+        for to in ("messages", "turns", "tau2", "areal"):
             assert run(["export", str(out), "--to", to]) == 0
     assert hash_files(broken) == hash_files(whole)
     capsys.readouterr()

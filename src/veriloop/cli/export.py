@@ -32,10 +32,11 @@ def export_command(
         A run directory.
     to
         messages: a whole dialogue per row. turns: a row per turn of the seat. tau2: the tasks as tau2 task files.
+        areal: a folder of turns, tasks and databases, as AReaL's tau2 example trains on.
     seat
         Whose view: the agent's, or the user's with the user as the assistant.
     out
-        The file to write; by default it goes into the run's `data` folder.
+        The file to write, for areal the folder; by default it goes into the run's `data` folder.
     keep
         good: what the checker passed and the trajectory verifier did not object to. passed: the checker's word alone.
         all: failed dialogues of proved tasks too.

@@ -1,8 +1,10 @@
 """What a domain is, and the ordinary way to make one from a toolkit class."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, TypeVar
+
+from pydantic import BaseModel
 
 from veriloop.domains.clause import Clause
 from veriloop.domains.database import Database, Row
@@ -10,6 +12,8 @@ from veriloop.domains.session import Session, ToolkitSession
 from veriloop.domains.source import Source
 from veriloop.domains.task import Initial
 from veriloop.domains.tool import Tool, collect_tools
+
+R = TypeVar("R", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,25 @@ class ToolkitDomain:
             initial.database, self.database_type(self.load(initial.database)), self.toolkit, self.tools
         )
         return run_initial(session, initial)
+
+    def snapshot(self, database: str) -> dict[str, Any]:
+        """Return a database's rows as JSON by table and key."""
+        return dump_rows(self.load(database))
+
+    def mount(self, content: dict[str, Any], user: dict[str, Any]) -> "ToolkitDomain":
+        """Return the domain over one database, read back from its snapshot; the user holds nothing of their own."""
+        tables = parse_rows(content, self.database_type.row_types())
+        return replace(self, load=lambda _: tables)
+
+
+def dump_rows(tables: Mapping[str, Mapping[str, BaseModel]]) -> dict[str, Any]:
+    """Return rows by table and key as JSON."""
+    return {name: {key: row.model_dump(mode="json") for key, row in rows.items()} for name, rows in tables.items()}
+
+
+def parse_rows(content: Mapping[str, Any], types: Mapping[str, type[R]]) -> dict[str, dict[str, R]]:
+    """Return rows by table and key from JSON; raises ValueError, KeyError or AttributeError when it does not fit."""
+    return {name: {key: row.model_validate(v) for key, v in content[name].items()} for name, row in types.items()}
 
 
 def agent_writes(domain: Domain) -> list[Tool]:

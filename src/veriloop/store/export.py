@@ -1,4 +1,4 @@
-"""Exports that trainers load as they are: whole dialogues, one row per turn, or tau2 tasks.
+"""Exports that trainers load as they are: whole dialogues, one row per turn, tau2 tasks, or what AReaL trains on.
 
 Tool arguments and the list of tools are JSON text: columns of nested objects would be padded with nulls by Arrow, and
 a model trained on padded calls learns to make them.
@@ -6,24 +6,23 @@ a model trained on padded calls learns to make them.
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from veriloop.core.base import Frozen
 from veriloop.core.errors import InputError
-from veriloop.core.message import Seat, Turn
+from veriloop.core.message import Seat
 from veriloop.domains.domain import Domain
-from veriloop.domains.perspective import seat_tools, system_text, visible_turns
-from veriloop.domains.task import Task
-from veriloop.store.file import write_lines
+from veriloop.domains.snapshot import take_snapshot
+from veriloop.store.areal import DATABASES, RL_FILE, SFT_FILE, list_user_tools, name_snapshot, to_areal_rl, to_areal_sft
+from veriloop.store.chat import Row, dump_tools, to_chat
+from veriloop.store.file import write_lines, write_text
 from veriloop.store.result import Dialogue, iter_all_dialogues, iter_dialogues, iter_tasks
 from veriloop.store.run import Run
 from veriloop.store.split import Grouping, choose_test_tasks
 from veriloop.store.tau2 import find_data, to_tau2_task
 
-Format = Literal["messages", "turns", "tau2"]
-Row = dict[str, Any]
+Format = Literal["messages", "turns", "tau2", "areal"]
 
 
 class Exported(Frozen):
@@ -31,17 +30,6 @@ class Exported(Frozen):
 
     rows: int
     path: str
-
-
-@dataclass(frozen=True, slots=True)
-class Chat:
-    """A dialogue as one seat sees it, in OpenAI's terms: the seat is the assistant, the other seat the user.
-
-    produced: positions in `messages` that the seat's player produced (the fixed greeting is not among them).
-    """
-
-    messages: list[Row]
-    produced: list[int]
 
 
 class Choice(Frozen):
@@ -59,58 +47,25 @@ class Choice(Frozen):
 def export(
     run: Run, domain: Domain, to: Format, *, seat: Seat = "agent", out: Path | None = None, choice: Choice | None = None
 ) -> Exported:
-    """Write the run's dialogues (or its proved tasks, for tau2) and return rows and path; equal runs, equal bytes.
+    """Write the run's dialogues (its proved tasks for tau2, both for areal); equal runs, equal bytes.
 
-    out: by default `RUN/data/<format>-<seat>.jsonl`, for tau2 `RUN/data/tau2.json`. Raises InputError when the run
-    has nothing to export, its tasks cannot be split, or `out` is a directory.
+    out: by default `RUN/data/<format>-<seat>.jsonl`, for tau2 `RUN/data/tau2.json`; for areal a folder, by default
+    `RUN/data/areal-<seat>`. Raises InputError when the run has nothing to export, its tasks cannot be split, or `out`
+    is a directory where a file is due or the other way round.
     """
     choice = choice or Choice()
-    path = out or run.directory("data") / ("tau2.json" if to == "tau2" else f"{to}-{seat}.jsonl")
-    if path.is_dir():
+    path = out or run.directory("data") / _NAMES.get(to, f"{to}-{seat}.jsonl").format(seat=seat)
+    if to == "areal" and path.is_file():
+        raise InputError(f"--out {str(path)!r} is a file; name a folder, for this writes rows and databases")
+    if to != "areal" and path.is_dir():
         raise InputError(f"--out {str(path)!r} is a directory; name a file in it")
     if to == "tau2":
         return _export_tau2(domain, run, path)
     held_out = choose_test_tasks(run, choice.split, choice.share) if choice.split else None
     lines = (_dump(row) for dialogue in _choose(run, choice) for row in _write(domain, dialogue, seat, to, held_out))
+    if to == "areal":
+        return _export_areal(domain, run, path, lines, held_out)
     return _finish(run, path, lines)
-
-
-def to_chat(domain: Domain, task: Task, turns: tuple[Turn, ...], seat: Seat) -> Chat:
-    """Return a dialogue in a seat's view."""
-    messages: list[Row] = [{"role": "system", "content": system_text(domain, task, seat)}]
-    produced = []
-    greeting = turns[0] if turns else None
-    for turn in visible_turns(turns, seat):
-        if turn.seat != seat:
-            messages.append({"role": "user", "content": turn.spoken})
-            continue
-        if turn is not greeting:
-            produced.append(len(messages))
-        messages += _own_messages(turn)
-    return Chat(messages, produced)
-
-
-def dump_tools(domain: Domain, seat: Seat) -> str:
-    """Return a seat's tools as OpenAI function schemas in JSON text."""
-    return json.dumps([tool.schema() for tool in seat_tools(domain, seat)], ensure_ascii=False)
-
-
-def _own_messages(turn: Turn) -> Iterator[Row]:
-    message: Row = {"role": "assistant", "content": turn.content}
-    if turn.thinking:
-        message["reasoning_content"] = turn.thinking
-    if turn.tool_calls:
-        message["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": json.dumps(call.arguments, ensure_ascii=False)},
-            }
-            for call in turn.tool_calls
-        ]
-    yield message
-    for result in turn.results:
-        yield {"role": "tool", "tool_call_id": result.call_id, "content": result.content}
 
 
 def _choose(run: Run, choice: Choice) -> Iterator[Dialogue]:
@@ -125,9 +80,13 @@ def _choose(run: Run, choice: Choice) -> Iterator[Dialogue]:
 def _write(
     domain: Domain, dialogue: Dialogue, seat: Seat, to: Format, held_out: frozenset[str] | None
 ) -> Iterator[Row]:
-    split = {} if held_out is None else {"split": "test" if dialogue.task.id in held_out else "train"}
+    split = _mark_split(dialogue.task.id, held_out)
     for row in _ROWS[to](domain, dialogue, seat):
         yield {**row, **split}
+
+
+def _mark_split(task_id: str, held_out: frozenset[str] | None) -> Row:
+    return {} if held_out is None else {"split": "test" if task_id in held_out else "train"}
 
 
 def _message_rows(domain: Domain, dialogue: Dialogue, seat: Seat) -> Iterator[Row]:
@@ -159,7 +118,13 @@ def _origin(domain: Domain, dialogue: Dialogue, seat: Seat) -> Row:
     }
 
 
-_ROWS: dict[str, Callable[[Domain, Dialogue, Seat], Iterator[Row]]] = {"messages": _message_rows, "turns": _turn_rows}
+_ROWS: dict[str, Callable[[Domain, Dialogue, Seat], Iterator[Row]]] = {
+    "messages": _message_rows,
+    "turns": _turn_rows,
+    "areal": to_areal_sft,
+}
+_NAMES = {"tau2": "tau2.json", "areal": "areal-{seat}"}
+"""What is written by default, where that is no file of rows."""
 
 
 def _export_tau2(domain: Domain, run: Run, path: Path) -> Exported:
@@ -167,6 +132,34 @@ def _export_tau2(domain: Domain, run: Run, path: Path) -> Exported:
     tasks = (_dump(to_tau2_task(task, find_data(domain, task))) for _, task in iter_tasks(run))
     exported = _finish(run, path, _as_list(tasks))
     return Exported(rows=exported.rows - 2, path=exported.path)
+
+
+def _export_areal(
+    domain: Domain, run: Run, folder: Path, turns: Iterator[str], held_out: frozenset[str] | None
+) -> Exported:
+    """Write tasks, turns, and each database that a task plays on once."""
+    databases: dict[str, str | None] = {}
+
+    def rows() -> Iterator[str]:
+        for _, task in iter_tasks(run):
+            database = task.initial.database
+            if database not in databases:
+                databases[database] = _export_database(domain, database, folder)
+            row = to_areal_rl(task, find_data(domain, task), databases[database], list_user_tools(domain))
+            yield _dump({**row, **_mark_split(task.id, held_out)})
+
+    tasks = _finish(run, folder / RL_FILE, rows()).rows
+    return Exported(rows=tasks + write_lines(folder / SFT_FILE, turns), path=str(folder))
+
+
+def _export_database(domain: Domain, database: str, folder: Path) -> str | None:
+    """Return the path that rows name a database by, None when the domain cannot write it."""
+    content = take_snapshot(domain, database)
+    if content is None:
+        return None
+    path = f"{DATABASES}/{name_snapshot(domain.name, database)}"
+    write_text(folder / path, _dump(content))
+    return path
 
 
 def _as_list(items: Iterator[str]) -> Iterator[str]:

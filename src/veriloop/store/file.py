@@ -47,3 +47,18 @@ def read_json(path: Path) -> Any:
         raise InputError(f"cannot read {str(path)!r}: {error.strerror}; check the path") from error
     except ValueError as error:
         raise InputError(f"{str(path)!r} is no JSON: {error}; restore it or write it again") from error
+
+
+def parse_json(text: str) -> Any:
+    """Return the value of a JSON text; raises ValueError for all else, NaN and halves of characters too."""
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")  # half a surrogate pair is no text
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    return value
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +12,7 @@ from tau2.environment.environment import Environment
 from veriloop.core.base import content_hash
 from veriloop.core.errors import InputError, ToolError
 from veriloop.domains.clause import Clause
-from veriloop.domains.domain import Caller, run_initial
+from veriloop.domains.domain import Caller, dump_rows, parse_rows, run_initial
 from veriloop.domains.session import Session
 from veriloop.domains.source import Source, Yield
 from veriloop.domains.task import Initial
@@ -78,6 +78,16 @@ class SharedDomain:
             raise InputError(f"unknown database {initial.database!r} of {self.name}; it has train-0 and test-0")
         store = Store({name: Rows(rows) for name, rows in self.tables().items()})
         return run_initial(Tau2Session(initial.database, store, self.toolkit, self.tools), initial)
+
+    def snapshot(self, database: str) -> dict[str, Any]:
+        """Return the package's database in the form of its file."""
+        return dump_rows(self.tables())
+
+    def mount(self, content: dict[str, Any], user: dict[str, Any]) -> "SharedDomain":
+        """Return the domain over a database in the form of the package's file."""
+        types = {name: type(next(iter(rows.values()))) for name, rows in self.tables().items()}
+        tables = parse_rows(content, types)
+        return replace(self, tables=lambda: tables)
 
 
 def split_of(user_id: str) -> str:

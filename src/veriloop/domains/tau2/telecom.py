@@ -1,8 +1,8 @@
 """The telecom domain: tools of both seats, the account in sync with the phone, databases invented from seeds."""
 
 import functools
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from tau2.domains.telecom.environment import TelecomEnvironment, get_environment
@@ -17,9 +17,17 @@ from veriloop.domains.source import Source
 from veriloop.domains.task import Initial
 from veriloop.domains.tau2.telecom_clause import CLAUSES
 from veriloop.domains.tau2.telecom_fault import TROUBLES
-from veriloop.domains.tau2.telecom_session import Telecom, TelecomSession
+from veriloop.domains.tau2.telecom_session import Phone, Telecom, TelecomSession
 from veriloop.domains.tau2.telecom_source import KINDS, SOURCES, TOPICS, YIELDS
-from veriloop.domains.tau2.telecom_world import PACKAGE, SPLITS, dump_database, load_database
+from veriloop.domains.tau2.telecom_world import (
+    PACKAGE,
+    SPLITS,
+    Tables,
+    dump_accounts,
+    dump_database,
+    load_database,
+    read_database,
+)
 from veriloop.domains.tool import Tool, ToolKind
 
 
@@ -38,6 +46,7 @@ class TelecomDomain:
     troubles: Troubles = TROUBLES
     official: str = PACKAGE
     """Id of the database on which the package's own tasks play."""
+    load: Callable[[str], tuple[Tables, Phone]] = load_database
 
     @property
     def policy(self) -> str:
@@ -57,16 +66,25 @@ class TelecomDomain:
 
     def callers(self, database: str, split: str) -> Sequence[Caller]:
         """Return the customers of a database, each of whom holds the phone of their first line."""
-        rows: dict[str, Any] = dict(load_database(database)[0]["customers"])
+        rows: dict[str, Any] = dict(self.load(database)[0]["customers"])
         return [Caller(key, row.full_name, _known(row)) for key, row in rows.items() if row.line_ids]
 
     def dump_database(self, database: str) -> dict[str, Any] | None:
         """Return a database as tau2's `initialization_data`; None for the package's own."""
         return dump_database(database)
 
+    def snapshot(self, database: str) -> dict[str, Any]:
+        """Return a database's accounts in the form of the package's file; the phone is no part of that."""
+        return dump_accounts(self.load(database)[0])
+
+    def mount(self, content: dict[str, Any], user: dict[str, Any]) -> "TelecomDomain":
+        """Return the domain over accounts in the form of the package's file, and its phone with what `user` changes."""
+        found = read_database(content, user)
+        return replace(self, load=lambda _: found)
+
     def open(self, initial: Initial) -> Session:
         """Open a session on the shared rows and set the scene."""
-        tables, phone = load_database(initial.database)
+        tables, phone = self.load(initial.database)
         session = TelecomSession(initial.database, phone, Telecom.of(tables, phone), self.tools)
         for step in initial.calls:
             session.prepare(step)

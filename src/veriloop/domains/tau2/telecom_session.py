@@ -174,16 +174,13 @@ class TelecomSession:
 
         Raises InputError when the package cannot make it.
         """
-        draft, call = self.state.draft(), step.call
-        env_type: Any = REQUESTORS[step.seat]
-        asked = EnvFunctionCall(env_type=env_type, func_name=call.name, arguments=copy.deepcopy(call.arguments))
-        try:
-            draft.environment(synced=True).run_env_function_call(asked)
-        except (ValueError, TypeError, AttributeError, AssertionError) as error:
-            raise InputError(
-                f"initial call {call.name} of {self._database} fails: {error}; correct the task"
-            ) from error
+        draft = self.state.draft()
+        _run_function(draft, step, f"initial call {step.call.name} of {self._database} fails")
         self.state = draft.commit()
+
+    def holds(self, step: SeatCall) -> bool:
+        """Return what one of the package's assertions says of the state; raises InputError when it cannot be asked."""
+        return _run_function(self.state.draft(), step, f"assertion {step.call.name} cannot be made") is True
 
     def call(self, seat: Seat, call: ToolCall) -> ToolResult:
         """Make a call on a draft when it may write, else on the shared rows."""
@@ -208,6 +205,16 @@ class TelecomSession:
     def fork(self) -> "TelecomSession":
         """Return an independent session; committed states are never changed, so both may hold the same."""
         return TelecomSession(self._database, self._base, self.state, self._tools)
+
+
+def _run_function(draft: Telecom, step: SeatCall, trouble: str) -> Any:
+    env_type: Any = REQUESTORS[step.seat]
+    arguments = copy.deepcopy(step.call.arguments)
+    asked = EnvFunctionCall(env_type=env_type, func_name=step.call.name, arguments=arguments)
+    try:
+        return draft.environment(synced=True).run_env_function_call(asked)
+    except (ValueError, TypeError, AttributeError, AssertionError) as error:
+        raise InputError(f"{trouble}: {error}; correct the task") from error
 
 
 def _respond(environment: Environment, seat: Seat, call: ToolCall) -> ToolResult:

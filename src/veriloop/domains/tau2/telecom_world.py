@@ -72,8 +72,21 @@ def dump_database(database: str) -> dict[str, Any] | None:
     if database == PACKAGE:
         return None
     tables, phone = load_database(database)
-    rows = {name: [row.model_dump(mode="json") for row in table.values()] for name, table in tables.items()}
-    return {"agent_data": rows, "user_data": {"device": phone.device.model_dump(mode="json")}}
+    return {"agent_data": dump_accounts(tables), "user_data": {"device": phone.device.model_dump(mode="json")}}
+
+
+def dump_accounts(tables: Tables) -> dict[str, Any]:
+    """Return rows in the form of the package's database file."""
+    return {name: [row.model_dump(mode="json") for row in table.values()] for name, table in tables.items()}
+
+
+def read_database(accounts: dict[str, Any], user: dict[str, Any]) -> tuple[Tables, Phone]:
+    """Return rows and phone from a database file's content; `user` is laid over the package's phone.
+
+    Raises ValueError when it does not fit.
+    """
+    device = _load_package()[1].device.model_dump(mode="json") | user.get("device", {})
+    return _freeze(TelecomDB.model_validate(accounts)), Phone.of(MockPhoneAttributes.model_validate(device))
 
 
 def _load_package() -> tuple[Tables, Phone]:
