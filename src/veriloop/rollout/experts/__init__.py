@@ -4,10 +4,15 @@ from collections.abc import Callable
 
 from veriloop.core.errors import InputError
 from veriloop.rollout.experts.parcel import ParcelExpert
+from veriloop.rollout.experts.retail import RetailExpert
 from veriloop.rollout.experts.telecom import TelecomExpert
 from veriloop.rollout.player import Player
 
-EXPERTS: dict[str, Callable[[], Player]] = {"parcel": ParcelExpert, "tau2/telecom": TelecomExpert}
+EXPERTS: dict[str, Callable[[], Player]] = {
+    "parcel": ParcelExpert,
+    "tau2/retail": RetailExpert,
+    "tau2/telecom": TelecomExpert,
+}
 
 
 def load_expert(domain: str) -> Player:

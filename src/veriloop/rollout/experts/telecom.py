@@ -15,16 +15,15 @@ from typing import Any
 from veriloop.core.message import Message
 from veriloop.domains.tool import Tool
 from veriloop.rollout.baseline import CLOSING
+from veriloop.rollout.experts.talk import call, observe, say
 from veriloop.rollout.experts.telecom_phone import (
     STEPS,
     Desk,
     HandOverError,
     Step,
     Talk,
-    call,
     lift_suspension,
     repair,
-    say,
     word_step,
 )
 from veriloop.rollout.player import View
@@ -59,7 +58,7 @@ class TelecomExpert:
 
 
 def _answer(view: View) -> Message:
-    seen, ticket = _observe(view), view.system.partition("Ticket: ")[2]
+    seen, ticket = observe(view.turns), view.system.partition("Ticket: ")[2]
     solo = any(tool.name in STEPS for tool in view.tools)
     wish, seen = (ticket, seen) if solo else (seen[0], seen[1:])
     desk = Desk(view.system, [wish])
@@ -83,17 +82,6 @@ def _give(what: Message | Step, solo: bool) -> Message:
 
 def _ends(message: Message) -> bool:
     return CLOSING in message.content or message.content == HANDED_OVER
-
-
-def _observe(view: View) -> list[str]:
-    """Return what the agent learnt after each of its messages: a tool's result, or what the user then said."""
-    found: list[str] = []
-    for turn in view.turns:
-        if turn.seat == "agent":
-            found.append(" ".join(result.content for result in turn.results))
-        elif found:
-            found[-1] = f"{found[-1]} {turn.spoken}".strip()
-    return found
 
 
 def _serve(desk: Desk, view: View) -> Talk:

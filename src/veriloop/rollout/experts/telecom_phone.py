@@ -6,7 +6,8 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any
 
-from veriloop.core.message import Message, ToolCall
+from veriloop.core.message import Message
+from veriloop.rollout.experts.talk import call, say
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +93,6 @@ class Desk:
             answer = yield say(f"{text} {answer} Shall I go ahead?")
         if not _YES.search(answer):
             raise HandOverError("The customer does not agree.")
-
-
-def say(text: str) -> Message:
-    """Return a message to the user."""
-    return Message(content=text)
-
-
-def call(tool: str, /, **arguments: Any) -> Message:
-    """Return a call of one of the agent's tools."""
-    return Message(tool_calls=(ToolCall(id=f"call_{tool}", name=tool, arguments=arguments),))
 
 
 def ask(step: str, /, **arguments: str) -> Step:
