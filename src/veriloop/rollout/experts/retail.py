@@ -37,6 +37,8 @@ _YES = re.compile(r"^\W*(yes|yeah|yep|sure|ok|okay|correct|go ahead|please do)\b
 _NAMED = {"first_name": "first name", "last_name": "last name", "zip": "zip code"}
 ATTEMPTS = 3
 """Times that the customer is asked who they are, or for a yes, in one request."""
+LOOKED_UP = ("order_id", "item_ids", "new_item_ids", "payment_method_id")
+"""Arguments whose values are found in what was read; all others are taken as the customer says them."""
 HANDED_OVER = "YOU ARE BEING TRANSFERRED TO A HUMAN AGENT. PLEASE HOLD ON."
 COMPLETE = "Please make sure that these are all the items: it can be done only once."
 
@@ -83,10 +85,12 @@ class Desk:
         return self.files.orders.get(number) or (yield from self.read("get_order_details", order_id=number))
 
     def read_products(self, items: Sequence[Row]) -> Talk:
-        """Read the products of items that were not read yet."""
-        for item in items:
-            if item["product_id"] not in self.files.products:
-                yield from self.read("get_product_details", product_id=item["product_id"])
+        """Return the products of items by id; reads those that were not read yet."""
+        numbers = [item["product_id"] for item in items]
+        for number in numbers:
+            if number not in self.files.products:
+                yield from self.read("get_product_details", product_id=number)
+        return {number: self.files.products[number] for number in numbers}
 
 
 def _answer(view: View) -> Message:
@@ -152,7 +156,8 @@ def _settle(desk: Desk) -> Talk:
     for _ in range(ATTEMPTS):
         told, wish = yield from _understand(desk, tool)
         answer = yield say(f"{_sum_up(desk, tool, told, wish)} Shall I go ahead?")
-        if _YES.search(answer):
+        # A yes that comes with another value is none to what was summed up.
+        if _YES.search(answer) and _read_told(desk, tool)[0] == told:
             yield from _change(desk, tool, wish)
             return
     raise RefusalError("without your yes nothing is changed")
@@ -163,7 +168,7 @@ def _change(desk: Desk, tool: Tool, wish: Row) -> Talk:
     result = yield request
     row = parse_content(result)
     if not isinstance(row, dict):
-        raise RefusalError(result.removeprefix("Error: ").rstrip("."))
+        raise RefusalError(result.removeprefix("Error: ") if result.startswith("Error: ") else "it did not work")
     desk.files.take(row)
     desk.files.made += request.tool_calls
 
@@ -177,7 +182,7 @@ def _understand(desk: Desk, tool: Tool) -> Talk:
     told, missing = _read_told(desk, tool)
     wishes = yield from _list_wishes(desk, tool, told)
     if missing and len(wishes) != 1:
-        yield say(f"Could you tell me the {', the '.join(missing)}?")
+        yield say(f"Could you tell me {_join(missing)}?")
         told, missing = _read_told(desk, tool)
         wishes = yield from _list_wishes(desk, tool, told)
     reasons = [find_objection(desk.files, tool.name, wish) for wish in wishes]
@@ -186,7 +191,12 @@ def _understand(desk: Desk, tool: Tool) -> Talk:
         return told, allowed[0]
     if reasons and not allowed:
         raise RefusalError(reasons[0])
-    raise RefusalError(f"I do not find out what is meant without the right {', '.join(missing or _label(tool))}")
+    raise RefusalError(f"I do not find out what is meant; I would have to know {_join(missing or ['right details'])}")
+
+
+def _join(labels: Sequence[str]) -> str:
+    *others, last = [f"the {label}" for label in labels]
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _read_told(desk: Desk, tool: Tool) -> tuple[dict[str, str], list[str]]:
@@ -207,7 +217,7 @@ def _list_wishes(desk: Desk, tool: Tool, told: dict[str, str]) -> Talk:
         order = yield from desk.read_order(told["order_id"])
         if order is None or order["user_id"] != customer["user_id"]:
             raise RefusalError(f"{told['order_id']} is not an order of yours")
-    own = {name: text for name, text in told.items() if not tool.sources[name].implied and name != "new_item_ids"}
+    own = {name: text for name, text in told.items() if name not in LOOKED_UP}
     if any(name not in told and not source.implied for name, source in tool.sources.items() if source.told):
         return []
     if "user_id" in tool.sources:
@@ -252,10 +262,12 @@ def _choose_swaps(desk: Desk, pairs: Sequence[tuple[Row, list[Row]]], replacemen
     swaps = list[Row]()
     for order, items in pairs:
         named = [i for i in order["items"] if any(names_product(text, i["name"]) for text in split_items(replacements))]
-        yield from desk.read_products([*items, *named] if named else [])
+        if not named:
+            continue
+        products = yield from desk.read_products([*items, *named])
         swaps += [
             {"order_id": order["order_id"], "item_ids": _list_ids(items), "new_item_ids": new}
-            for new in find_variants(items, replacements, desk.files.products)
+            for new in find_variants(items, replacements, products)
         ]
     return swaps
 

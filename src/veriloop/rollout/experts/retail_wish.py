@@ -2,8 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from veriloop.domains.tool import Tool
 from veriloop.rollout.experts.retail_rules import Row
@@ -62,9 +61,8 @@ def find_payments(methods: Mapping[str, Row], text: str | None) -> list[str]:
 
 
 def _is_meant(method: Row, text: str) -> bool:
-    if method["source"] == "credit_card":
-        return method["last_four"] in text
-    return method["source"].replace("_", " ") in text
+    kind = method["last_four"] if method["source"] == "credit_card" else method["source"].replace("_", " ")
+    return kind in text or method["id"] in text
 
 
 def split_items(text: str) -> list[str]:
@@ -123,7 +121,11 @@ def _single_items(order: Row) -> list[Row]:
     return [item for item in order["items"] if ids.count(item["item_id"]) == 1]
 
 
-def _combine(options: Any) -> Iterator[list[Row]]:
+def _combine(options: Iterable[list[Row]]) -> Iterator[list[Row]]:
+    """Yield one item of each option, all of them different; the same items in another order are no other choice."""
+    seen = set[frozenset[str]]()
     for chosen in itertools.product(*options):
-        if len({item["item_id"] for item in chosen}) == len(chosen):
+        ids = frozenset(item["item_id"] for item in chosen)
+        if len(ids) == len(chosen) and ids not in seen:
+            seen.add(ids)
             yield list(chosen)
