@@ -32,6 +32,7 @@ from veriloop.rollout.slip import Slipping
 pytest.importorskip("tau2")
 DOMAIN: Any = load_domain("tau2/retail")
 RULES = frozenset(item.id for item in RUBRIC)
+CHANGE_ITEMS = "modify_pending_order_items"
 CHANGES = tuple(tool.name for tool in DOMAIN.tools.values() if tool.kind == "write")
 
 
@@ -218,6 +219,63 @@ def test_an_order_of_somebody_else_is_refused(owner: str | None) -> None:
     answers = {**KNOWN, **({"get_order_details": order} if order else {})}
     made = talk_to([f"{CANCEL} It is W7654321, of my friend Bob. My email: a@b.com."], answers)
     assert made[-1].content.startswith("I am sorry, I cannot do that: #W7654321 is not an order of yours")
+
+
+SHIRTS = {
+    "order_id": "#W1234567",
+    "user_id": "ada_1",
+    "status": "pending",
+    "items": [
+        {"item_id": number, "name": "T-Shirt", "product_id": "P", "price": 9.0, "options": {"color": color}}
+        for number, color in (("1", "blue"), ("2", "red"))
+    ],
+}
+COLORS = {"1": "blue", "2": "red", "3": "grey", "4": "green"}
+PRODUCT = {
+    "product_id": "P",
+    "name": "T-Shirt",
+    "variants": {key: {"options": {"color": color}, "available": True, "price": 9.0} for key, color in COLORS.items()},
+}
+SWAP = "I want to change an item of a pending order. My email: a@b.com. The order number is #W1234567."
+
+
+@pytest.mark.parametrize(
+    ("replacements", "pairs"),
+    [
+        ("the T-Shirt (color grey) and the T-Shirt (color green)", {("1", "3"), ("2", "4")}),
+        ("the T-Shirt (color red) and the T-Shirt (color grey)", {("1", "2"), ("2", "3")}),
+        ("the T-Shirt (color blue) and the T-Shirt (color grey)", {("2", "1"), ("1", "3")}),
+        ("the T-Shirt (color blue)", {("2", "1")}),
+    ],
+)
+def test_what_replacements_are_for_is_found_where_it_is_all_one(replacements: str, pairs: set[tuple[str, str]]) -> None:
+    answers = {**KNOWN, "get_order_details": SHIRTS, "get_product_details": PRODUCT, CHANGE_ITEMS: SHIRTS}
+    made = talk_to([f"{SWAP} The replacement item is {replacements}.", "Yes."], answers)
+    written = [call.arguments for message in made for call in message.tool_calls if call.name == CHANGE_ITEMS]
+    assert [set(zip(call["item_ids"], call["new_item_ids"], strict=True)) for call in written] == [pairs]
+
+
+@pytest.mark.parametrize("told", ["", "The item to change is only the T-Shirt (color green)."])
+def test_which_of_two_items_is_replaced_is_not_guessed(told: str) -> None:
+    answers = {**KNOWN, "get_order_details": SHIRTS, "get_product_details": PRODUCT}
+    made = talk_to([f"{SWAP} {told} The replacement item is the T-Shirt (color grey).", "I do not know."], answers)
+    assert made[-1].content.startswith("I am sorry, I cannot do that: I do not find out what is meant")
+
+
+def test_what_is_forbidden_may_be_meant_otherwise() -> None:
+    """A customer whose only order cannot be paid another way is asked for the number before anything is refused."""
+    order = {
+        "order_id": "#W1",
+        "user_id": "ada_1",
+        "status": "pending",
+        "payment_history": [{"amount": 9.0, "payment_method_id": "paypal_2"}],
+    }
+    answers = {**KNOWN, "get_user_details": {**CUSTOMER, "orders": ["#W1"]}, "get_order_details": order}
+    made = talk_to(["I want to change the payment method of an order. My email: a@b.com.", "I do not know."], answers)
+    assert [message.content for message in made if message.content] == [
+        "Could you tell me the order number and the payment method?",
+        "I am sorry, I cannot do that: the order is paid that way already. Is there anything else I can help you with?",
+    ]
 
 
 def test_what_stays_unclear_is_not_guessed() -> None:

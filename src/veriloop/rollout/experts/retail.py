@@ -176,12 +176,12 @@ def _change(desk: Desk, tool: Tool, wish: Row) -> Talk:
 def _understand(desk: Desk, tool: Tool) -> Talk:
     """Return what was told and the one change that the policy allows of all that it can mean.
 
-    Asks once for what is missing where more than one thing can be meant; raises RefusalError where none or several are
-    allowed then.
+    Asks once for what is missing where not just one thing can be meant or that is forbidden; raises RefusalError where
+    none or several are allowed then.
     """
     told, missing = _read_told(desk, tool)
     wishes = yield from _list_wishes(desk, tool, told)
-    if missing and len(wishes) != 1:
+    if missing and (len(wishes) != 1 or find_objection(desk.files, tool.name, wishes[0])):
         yield say(f"Could you tell me {_join(missing)}?")
         told, missing = _read_told(desk, tool)
         wishes = yield from _list_wishes(desk, tool, told)
@@ -251,10 +251,19 @@ def _choose_items(desk: Desk, tool: Tool, told: dict[str, str], orders: Sequence
     for same in (True, False):
         pairs = [(order, items) for order in orders for items in find_replaced(order, replacements, same=same)]
         swaps = yield from _choose_swaps(desk, pairs, replacements)
-        # Nobody asks for what they have: then something else is meant to be replaced by it.
-        if found := [swap for swap in swaps if not set(swap["item_ids"]) & set(swap["new_item_ids"])]:
+        if found := list({_key(swap): swap for swap in reversed(swaps) if _replaces_all(swap)}.values()):
             return found
     return []
+
+
+def _replaces_all(swap: Row) -> bool:
+    """Return whether no item is replaced by itself: nobody who leaves out the item asks for what they have."""
+    return all(old != new for old, new in zip(swap["item_ids"], swap["new_item_ids"], strict=True))
+
+
+def _key(swap: Row) -> tuple[str, ...]:
+    """Return what tells swaps apart: which of two items becomes which of two others is all one."""
+    return (swap["order_id"], *sorted(swap["item_ids"]), *sorted(swap["new_item_ids"]))
 
 
 def _choose_swaps(desk: Desk, pairs: Sequence[tuple[Row, list[Row]]], replacements: str) -> Talk:

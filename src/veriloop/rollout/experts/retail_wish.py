@@ -122,10 +122,7 @@ def _single_items(order: Row) -> list[Row]:
 
 
 def _combine(options: Iterable[list[Row]]) -> Iterator[list[Row]]:
-    """Yield one item of each option, all of them different; the same items in another order are no other choice."""
-    seen = set[frozenset[str]]()
+    """Yield one item of each option, all of them different."""
     for chosen in itertools.product(*options):
-        ids = frozenset(item["item_id"] for item in chosen)
-        if len(ids) == len(chosen) and ids not in seen:
-            seen.add(ids)
+        if len({item["item_id"] for item in chosen}) == len(chosen):
             yield list(chosen)
