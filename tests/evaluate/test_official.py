@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from veriloop.check.sandbox import judge
 from veriloop.core.errors import InputError, PlayerError
 from veriloop.core.message import Message, ToolCall
 from veriloop.core.trace import StopReason, Trace
@@ -19,9 +20,11 @@ from veriloop.engine.synthesis import synthesise
 from veriloop.evaluate import official
 from veriloop.evaluate.official import OfficialConfig, OfficialTask, run_official, wrap_tasks
 from veriloop.evaluate.record import Record
+from veriloop.proof.prove import attach_checker
 from veriloop.rollout.baseline import Noop, Transfer
 from veriloop.rollout.driver import play
 from veriloop.rollout.episode import Episode
+from veriloop.rollout.experts import load_expert
 from veriloop.rollout.oracle import Gold, Oracle
 from veriloop.rollout.player import Player, View
 from veriloop.rollout.scripted import ScriptedUser
@@ -91,6 +94,15 @@ def test_players_that_see_the_gold_pass_every_synthesised_task(player: type[Gold
     assert result["per_task"] == {task.id: [True] for task in TASKS}
     assert (result["official"], result["passed"], result["pass_hat"]) == (True, 6, {"1": 1.0})
     assert result["stops"] == {"user_stop": 6}
+
+
+def test_the_expert_passes_there_as_it_does_here(tmp_path: Path) -> None:
+    result = run(load_expert(DOMAIN.name), tmp_path / "expert.json")
+    traces = [
+        play(Episode(DOMAIN, task), {"agent": load_expert(DOMAIN.name), "user": ScriptedUser()}) for task in TASKS
+    ]
+    here = [judge(attach_checker(DOMAIN, task), trace).passed for task, trace in zip(TASKS, traces, strict=True)]
+    assert result["passed"] == sum(here) == len(TASKS)
 
 
 def test_doing_nothing_passes_no_task_that_needs_a_write(tmp_path: Path) -> None:

@@ -178,6 +178,30 @@ def test_items_are_said_by_name_and_options() -> None:
     assert first.item_id not in said
 
 
+def test_what_one_item_can_be_replaced_by_another_of_its_product_can_as_well() -> None:
+    """Otherwise a request for two replacements seems to mean one thing though it means two."""
+    session, sources = DOMAIN.open(Initial(database="train-0")), SOURCES["exchange_delivered_order_items"]
+    compared = 0
+    for order in session.state.orders.values():
+        products = {item.item_id: item.product_id for item in order.items}
+        offered: dict[tuple[str, ...], list[set[str]]] = {}
+        for pair in sources["item_ids"].candidates(Scope(session.state, {}, {"order_id": order.order_id})):
+            scope = Scope(session.state, {}, {"order_id": order.order_id, "item_ids": pair})
+            variants = {item for chosen in sources["new_item_ids"].candidates(scope) for item in chosen}
+            if len(pair) == 2:
+                offered.setdefault(tuple(sorted(products[item] for item in pair)), []).append(variants - set(products))
+        assert all(variants == found[0] for found in offered.values() for variants in found)
+        compared += sum(len(found) > 2 for found in offered.values())
+    assert compared > 50
+
+
+def test_pairs_of_items_are_named_both_ways_round() -> None:
+    session, source = DOMAIN.open(Initial(database="train-0")), SOURCES["return_delivered_order_items"]["item_ids"]
+    order = next(order for order in session.state.orders.values() if len(order.items) > 2)
+    found = source.candidates(Scope(session.state, {}, {"order_id": order.order_id}))
+    assert all(list(reversed(pair)) in found for pair in found)
+
+
 def test_payment_methods_are_said_as_customers_do() -> None:
     rows: dict[Any, dict[str, Any]] = {
         "credit_card_1": {"source": "credit_card", "brand": "visa", "last_four": "1234"},

@@ -1,6 +1,7 @@
 """Where the arguments of the retail tools come from, what their reads yield, and how customers put their wishes."""
 
 import itertools
+import math
 import random
 from dataclasses import replace
 from typing import Any
@@ -28,11 +29,14 @@ def _order(scope: Scope) -> Any:
 
 
 def _list_item_ids(scope: Scope) -> list[list[str]]:
-    """Return the single items and pairs of the chosen order; an item ordered twice is left out as ambiguous."""
+    """Return the single items and pairs of the chosen order; an item ordered twice is left out as ambiguous.
+
+    Pairs come both ways round, as people name them: their replacements may fit only one of the two.
+    """
     order = _order(scope)
     ids = [item.item_id for item in order.items] if order else []
     once = [item_id for item_id in ids if ids.count(item_id) == 1]
-    subsets = [*([item_id] for item_id in once), *map(list, itertools.combinations(once, 2))]
+    subsets = [*([item_id] for item_id in once), *map(list, itertools.permutations(once, 2))]
     return subsets[:CANDIDATES]
 
 
@@ -46,15 +50,26 @@ def _list_new_item_ids(scope: Scope) -> list[list[str]]:
     products = {item.item_id: item.product_id for item in order.items} if order else {}
     if not chosen or any(item_id not in products for item_id in chosen):
         return []
-    variants = [[v for v in scope.state.products[products[i]].variants if v != i] for i in chosen]
-    found = [list(combination) for combination in itertools.islice(itertools.product(*variants), 500)]
-    if len(found) > CANDIDATES:
-        rng = random.Random(derive_seed("new_item_ids", order.order_id, *chosen))
-        found = sorted(rng.sample(found, CANDIDATES - 1))
+    offered = [_offer_variants(scope.state.products[products[i]], order.user_id, len(chosen)) for i in chosen]
+    variants = [[v for v in found if v != i] for i, found in zip(chosen, offered, strict=True)]
+    found = [list(combination) for combination in itertools.product(*variants)]
     others = sorted({p for i, p in products.items() if p != products[chosen[0]]})
     if len(chosen) == 1 and others:
         found.append([next(iter(scope.state.products[others[0]].variants))])
     return found
+
+
+def _offer_variants(product: Any, user_id: str, count: int) -> list[str]:
+    """Return the variants offered where so many items are replaced together.
+
+    They are the same for all of a customer's items of the product: what could replace another one as well is ambiguous,
+    and has to be found out as such.
+    """
+    variants = list(product.variants)
+    if count == 1:
+        return variants
+    rng = random.Random(derive_seed("variants", user_id, product.product_id))
+    return sorted(rng.sample(variants, min(len(variants), math.isqrt(CANDIDATES))))
 
 
 def _describe(name: str, options: dict[str, str]) -> str:

@@ -5,12 +5,14 @@ from collections.abc import Callable
 from veriloop.core.errors import InputError
 from veriloop.rollout.experts.airline import AirlineExpert
 from veriloop.rollout.experts.parcel import ParcelExpert
+from veriloop.rollout.experts.retail import RetailExpert
 from veriloop.rollout.experts.telecom import TelecomExpert
 from veriloop.rollout.player import Player
 
 EXPERTS: dict[str, Callable[[], Player]] = {
     "parcel": ParcelExpert,
     "tau2/airline": AirlineExpert,
+    "tau2/retail": RetailExpert,
     "tau2/telecom": TelecomExpert,
 }
 

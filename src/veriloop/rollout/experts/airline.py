@@ -21,7 +21,7 @@ from veriloop.rollout.experts.airline_desk import (
     pick,
     read,
 )
-from veriloop.rollout.experts.talk import HandOverError, Talk, call, observe, say
+from veriloop.rollout.experts.talk import HandOverError, RefusalError, Talk, call, observe, say
 from veriloop.rollout.player import View
 
 ASKED = 3
@@ -40,10 +40,6 @@ _METHOD = re.compile(r"(?:credit card|gift card|certificate) ending in \d{4}")
 HANDED_OVER = "YOU ARE BEING TRANSFERRED TO A HUMAN AGENT. PLEASE HOLD ON."
 
 
-class RefusalError(Exception):
-    """The policy forbids the request; says why."""
-
-
 class AirlineExpert:
     """Answers each view from its own turns."""
 
@@ -55,7 +51,7 @@ class AirlineExpert:
 
 
 def _answer(view: View) -> Message:
-    wish, *seen = observe(view)
+    wish, *seen = observe(view.turns)
     desk = Desk([wish])
     talk = _serve(desk, view.tools)
     message = next(talk)

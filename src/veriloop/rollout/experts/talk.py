@@ -1,10 +1,9 @@
 """What experts written as one conversation share: a generator yields messages and is sent what came of them."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 
-from veriloop.core.message import Message, ToolCall
-from veriloop.rollout.player import View
+from veriloop.core.message import Message, ToolCall, Turn
 
 Talk = Generator[Message, str, Any]
 """Yields what to say or call and is sent what came of it: a tool's result or what the user said."""
@@ -12,6 +11,10 @@ Talk = Generator[Message, str, Any]
 
 class HandOverError(Exception):
     """The request cannot be handled here; says why."""
+
+
+class RefusalError(Exception):
+    """The policy forbids the request; says why."""
 
 
 def say(text: str) -> Message:
@@ -24,10 +27,10 @@ def call(tool: str, /, **arguments: Any) -> Message:
     return Message(tool_calls=(ToolCall(id=f"call_{tool}", name=tool, arguments=arguments),))
 
 
-def observe(view: View) -> list[str]:
+def observe(turns: Sequence[Turn]) -> list[str]:
     """Return what the agent learnt after each of its messages: a tool's result, or what the user then said."""
     found: list[str] = []
-    for turn in view.turns:
+    for turn in turns:
         if turn.seat == "agent":
             found.append(" ".join(result.content for result in turn.results))
         elif found:

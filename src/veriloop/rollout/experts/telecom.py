@@ -49,7 +49,7 @@ class TelecomExpert:
 
 
 def _answer(view: View) -> Message:
-    seen, ticket = observe(view), view.system.partition("Ticket: ")[2]
+    seen, ticket = observe(view.turns), view.system.partition("Ticket: ")[2]
     solo = any(tool.name in STEPS for tool in view.tools)
     wish, seen = (ticket, seen) if solo else (seen[0], seen[1:])
     desk = Desk(view.system, [wish])
