@@ -53,10 +53,12 @@ def test_most_orders_make_a_task_that_proves_and_no_two_are_alike(tasks: list[Ta
     assert min(kinds[kind] for kind in ("extra_reads", "repeated_reads", "other_order")) > 20
 
 
-def test_combinations_go_from_one_defect_to_several_and_are_named(tasks: list[Task]) -> None:
+def test_combinations_are_of_several_sizes_named_and_none_that_is_held_out(tasks: list[Task]) -> None:
     sizes = Counter(task.tags.combination.count("+") + 1 for task in tasks)
-    assert set(sizes) >= {1, 2, 3, 4}
+    assert set(sizes) >= {2, 3, 4, 5}, "what breaks with a single function is held out"
+    assert DOMAIN.held_out.combinations
     for task in tasks:
+        assert not DOMAIN.held_out.has_combination(task.tags.combination)
         assert task.tags.combination == TROUBLES.combine(task.initial.calls)
         assert task.tags.tier == REPAIR
 
@@ -81,6 +83,25 @@ def test_dialogues_with_the_scripted_user_end_as_they_should(tasks: list[Task]) 
     for task in tasks[:40]:
         trace = play(Episode(DOMAIN, task), {"agent": Oracle(DOMAIN, {task.id: task}), "user": ScriptedUser()})
         assert judge(task, trace).passed, (task.tags.combination, judge(task, trace).reason)
+
+
+def test_a_combination_that_is_held_out_is_drawn_again_and_one_order_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = list[str]()
+
+    class Held:
+        def has_combination(self, key: str) -> bool:
+            drawn.append(key)
+            return len(drawn) < 4 or stubborn
+
+    monkeypatch.setattr(repair, "find_held_out", lambda _: Held())
+    stubborn = False
+    task = synthesise(DOMAIN, PLANS[0], Order(seed=5, item=0))
+    assert task is not None
+    assert task.tags.combination == drawn[-1]
+    assert len(drawn) == 4
+    stubborn = True
+    assert synthesise(DOMAIN, PLANS[0], Order(seed=5, item=0)) is None
+    assert len(drawn) <= 4 + repair.DRAWS
 
 
 def test_equal_orders_make_equal_tasks() -> None:

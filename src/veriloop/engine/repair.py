@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from veriloop.core.message import Change
 from veriloop.domains.defect import Defect, Fault, Scene, Symptom, Troubles, find_troubles, keep_bound
 from veriloop.domains.domain import Domain
+from veriloop.domains.held_out import HeldOut, find_held_out
 from veriloop.domains.session import Session
 from veriloop.domains.task import Initial, Provenance, Request, SeatCall, Tags, Task
 from veriloop.engine.assembly import number_calls, write_fact
@@ -19,6 +20,8 @@ from veriloop.engine.setting import Order, Setting, enter_setting
 
 COUNTS = {"1": 30.0, "2": 30.0, "3": 20.0, "4": 12.0, "5": 8.0}
 """How many defects a task has, by weight."""
+DRAWS = 24
+"""Combinations drawn of one order before it is given up: what is held out, or does not fit together, is drawn again."""
 INCURABLE_SHARE = 0.15
 """Share of the tasks with a defect that nobody in the dialogue can cure."""
 
@@ -46,9 +49,13 @@ class _Case:
         broken = tuple(step for fault in self.faults for step in fault.breaks)
         return Initial(database=self.setting.database, calls=(*self.troubles.settle(self.setting.caller), *broken))
 
+    @property
+    def combination(self) -> str:
+        return self.troubles.combine(self.initial.calls)
+
 
 def synthesise_repair(domain: Domain, pair: PlanPair, order: Order) -> Task | None:
-    """Return one task without a checker, or None when what was drawn does not fit together.
+    """Return one task without a checker, or None when what was drawn does not fit together or is held out.
 
     The same order and plan give the same task.
     """
@@ -56,7 +63,9 @@ def synthesise_repair(domain: Domain, pair: PlanPair, order: Order) -> Task | No
     if troubles is None:
         return None
     setting, rng = enter_setting(domain, order, order.roll("caller", 0)), order.roll("defects")
-    case = _draw_case(setting, troubles, rng)
+    drawn = (_draw_case(setting, troubles, rng) for _ in range(DRAWS))
+    held_out = find_held_out(domain) or HeldOut()
+    case = next((case for case in drawn if case and not held_out.has_combination(case.combination)), None)
     if case is None or not _breaks(domain, case):
         return None
     opening = _find_opening(setting, troubles.identity)
@@ -185,7 +194,7 @@ def _assemble(case: _Case, pair: PlanPair, order: Order, gold: Sequence[SeatCall
             clauses=tuple(sorted({c.id for c in setting.domain.clauses if acts & set(c.tools)})),
             no_write=not cured,
             tier="repair",
-            combination=case.troubles.combine(case.initial.calls),
+            combination=case.combination,
         ),
         provenance=Provenance(plan=pair.name, seed=order.seed, item=order.item, caller=setting.caller.key),
     )
