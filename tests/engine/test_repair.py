@@ -71,6 +71,15 @@ def test_without_any_one_write_of_the_gold_it_ends_otherwise(tasks: list[Task]) 
                 assert end(task, (*task.gold[:place], *task.gold[place + 1 :])) != right
 
 
+def test_what_is_held_out_proves_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repair, "find_held_out", lambda _: None)
+    drafts = [synthesise(DOMAIN, PLANS[item % 2], Order(seed=5, item=item)) for item in range(30)]
+    held = [draft for draft in drafts if draft and DOMAIN.held_out.has_combination(draft.tags.combination)]
+    assert len(held) >= 10
+    assert {len(draft.tags.combination.split("+")) for draft in held} >= {1, 2, 3}
+    assert all(prove(DOMAIN, attach_checker(DOMAIN, draft), shared_sandbox()).ok for draft in held)
+
+
 def test_a_share_ends_with_a_hand_over_and_changes_nothing_that_counts(tasks: list[Task]) -> None:
     handed = [task for task in tasks if task.tags.no_write]
     assert 0.02 < len(handed) / len(tasks) < 0.35
