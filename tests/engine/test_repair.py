@@ -110,7 +110,20 @@ def test_a_combination_that_is_held_out_is_drawn_again_and_one_order_gives_up(mo
     assert len(drawn) == 4
     stubborn = True
     assert synthesise(DOMAIN, PLANS[0], Order(seed=5, item=0)) is None
-    assert len(drawn) <= 4 + repair.DRAWS
+    assert len(drawn) <= 4 + repair.DRAWS * len(TROUBLES.symptoms)
+
+
+def test_what_is_held_out_changes_neither_the_share_of_a_symptom_nor_that_of_hand_overs(tasks: list[Task]) -> None:
+    """Symptoms of which all is held out are left aside; the others are as many as each other."""
+    noticed = Counter(next(s.name for s in TROUBLES.symptoms if s.probe in strip(task)) for task in tasks)
+    assert set(noticed) == {"internet", "mms"}
+    assert abs(noticed["internet"] - noticed["mms"]) <= 20
+    assert sum(task.tags.no_write for task in tasks) <= 20
+
+
+def strip(task: Task) -> list[Any]:
+    """Return a task's gold calls under the ids by which symptoms name theirs."""
+    return [step.model_copy(update={"call": step.call.model_copy(update={"id": step.call.name})}) for step in task.gold]
 
 
 def test_equal_orders_make_equal_tasks() -> None:

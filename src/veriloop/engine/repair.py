@@ -4,7 +4,7 @@ Knows symptoms and defects as a domain declares them (`domains/defect.py`) and n
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from veriloop.core.message import Change
@@ -21,7 +21,7 @@ from veriloop.engine.setting import Order, Setting, enter_setting
 COUNTS = {"1": 30.0, "2": 30.0, "3": 20.0, "4": 12.0, "5": 8.0}
 """How many defects a task has, by weight."""
 DRAWS = 24
-"""Combinations drawn of one order before it is given up: what is held out, or does not fit together, is drawn again."""
+"""Combinations drawn of each symptom: what is held out, or does not fit together, is drawn again."""
 INCURABLE_SHARE = 0.15
 """Share of the tasks with a defect that nobody in the dialogue can cure."""
 
@@ -63,9 +63,9 @@ def synthesise_repair(domain: Domain, pair: PlanPair, order: Order) -> Task | No
     if troubles is None:
         return None
     setting, rng = enter_setting(domain, order, order.roll("caller", 0)), order.roll("defects")
-    drawn = (_draw_case(setting, troubles, rng) for _ in range(DRAWS))
     held_out = find_held_out(domain) or HeldOut()
-    case = next((case for case in drawn if case and not held_out.has_combination(case.combination)), None)
+    drawn = _draw_cases(setting, troubles, rng)
+    case = next((case for case in drawn if not held_out.has_combination(case.combination)), None)
     if case is None or not _breaks(domain, case):
         return None
     opening = _find_opening(setting, troubles.identity)
@@ -76,15 +76,30 @@ def synthesise_repair(domain: Domain, pair: PlanPair, order: Order) -> Task | No
     return _assemble(case, pair, order, (opening, *way), persona)
 
 
-def _draw_case(setting: Setting, troubles: Troubles, rng: random.Random) -> _Case | None:
+def _draw_cases(setting: Setting, troubles: Troubles, rng: random.Random) -> Iterator[_Case]:
+    """Yield cases whose faults fit together, those of one symptom first.
+
+    Which symptom that is, and whether somebody can cure it, is drawn once, so that drawing again for what is held out
+    changes neither share.
+    """
+    hopeless = rng.random() < INCURABLE_SHARE
+    for symptom in rng.sample(troubles.symptoms, len(troubles.symptoms)):
+        for _ in range(DRAWS):
+            case = _draw_case(setting, troubles, symptom, hopeless, rng)
+            if case:
+                yield case
+
+
+def _draw_case(
+    setting: Setting, troubles: Troubles, symptom: Symptom, hopeless: bool, rng: random.Random
+) -> _Case | None:
     scene = Scene(setting.session.state, setting.caller, rng)
-    symptom = rng.choice(troubles.symptoms)
     able = [defect for defect in troubles.defects if symptom.name in defect.symptoms]
     drawn = rng.sample(able, len(able))
-    hopeless = [defect for defect in drawn if not defect.curable][: rng.random() < INCURABLE_SHARE]
+    incurable = [defect for defect in drawn if not defect.curable][:hopeless]
     wanted = int(draw(COUNTS, rng))
     chosen: dict[str, Defect] = {}
-    for defect in [*hopeless, *(defect for defect in drawn if defect.curable)]:
+    for defect in [*incurable, *(defect for defect in drawn if defect.curable)]:
         if len(chosen) < wanted:
             chosen.setdefault(defect.group or defect.name, defect)
     found = [(defect, defect.find(scene)) for defect in troubles.defects if defect in chosen.values()]
