@@ -53,10 +53,12 @@ def test_most_orders_make_a_task_that_proves_and_no_two_are_alike(tasks: list[Ta
     assert min(kinds[kind] for kind in ("extra_reads", "repeated_reads", "other_order")) > 20
 
 
-def test_combinations_go_from_one_defect_to_several_and_are_named(tasks: list[Task]) -> None:
+def test_combinations_are_of_several_sizes_named_and_none_that_is_held_out(tasks: list[Task]) -> None:
     sizes = Counter(task.tags.combination.count("+") + 1 for task in tasks)
-    assert set(sizes) >= {1, 2, 3, 4}
+    assert set(sizes) >= {2, 3, 4, 5}, "what breaks with a single function is held out"
+    assert DOMAIN.held_out.combinations
     for task in tasks:
+        assert not DOMAIN.held_out.has_combination(task.tags.combination)
         assert task.tags.combination == TROUBLES.combine(task.initial.calls)
         assert task.tags.tier == REPAIR
 
@@ -67,6 +69,15 @@ def test_without_any_one_write_of_the_gold_it_ends_otherwise(tasks: list[Task]) 
         for place, step in enumerate(task.gold):
             if DOMAIN.tools[step.call.name].kind == "write":
                 assert end(task, (*task.gold[:place], *task.gold[place + 1 :])) != right
+
+
+def test_what_is_held_out_proves_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repair, "find_held_out", lambda _: None)
+    drafts = [synthesise(DOMAIN, PLANS[item % 2], Order(seed=5, item=item)) for item in range(30)]
+    held = [draft for draft in drafts if draft and DOMAIN.held_out.has_combination(draft.tags.combination)]
+    assert len(held) >= 10
+    assert {len(draft.tags.combination.split("+")) for draft in held} >= {1, 2, 3}
+    assert all(prove(DOMAIN, attach_checker(DOMAIN, draft), shared_sandbox()).ok for draft in held)
 
 
 def test_a_share_ends_with_a_hand_over_and_changes_nothing_that_counts(tasks: list[Task]) -> None:
@@ -81,6 +92,38 @@ def test_dialogues_with_the_scripted_user_end_as_they_should(tasks: list[Task]) 
     for task in tasks[:40]:
         trace = play(Episode(DOMAIN, task), {"agent": Oracle(DOMAIN, {task.id: task}), "user": ScriptedUser()})
         assert judge(task, trace).passed, (task.tags.combination, judge(task, trace).reason)
+
+
+def test_a_combination_that_is_held_out_is_drawn_again_and_one_order_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = list[str]()
+
+    class Held:
+        def has_combination(self, key: str) -> bool:
+            drawn.append(key)
+            return len(drawn) < 4 or stubborn
+
+    monkeypatch.setattr(repair, "find_held_out", lambda _: Held())
+    stubborn = False
+    task = synthesise(DOMAIN, PLANS[0], Order(seed=5, item=0))
+    assert task is not None
+    assert task.tags.combination == drawn[-1]
+    assert len(drawn) == 4
+    stubborn = True
+    assert synthesise(DOMAIN, PLANS[0], Order(seed=5, item=0)) is None
+    assert len(drawn) <= 4 + repair.DRAWS * len(TROUBLES.symptoms)
+
+
+def test_what_is_held_out_changes_neither_the_share_of_a_symptom_nor_that_of_hand_overs(tasks: list[Task]) -> None:
+    """Symptoms of which all is held out are left aside; the others are as many as each other."""
+    noticed = Counter(next(s.name for s in TROUBLES.symptoms if s.probe in strip(task)) for task in tasks)
+    assert set(noticed) == {"internet", "mms"}
+    assert abs(noticed["internet"] - noticed["mms"]) <= 20
+    assert sum(task.tags.no_write for task in tasks) <= 20
+
+
+def strip(task: Task) -> list[Any]:
+    """Return a task's gold calls under the ids by which symptoms name theirs."""
+    return [step.model_copy(update={"call": step.call.model_copy(update={"id": step.call.name})}) for step in task.gold]
 
 
 def test_equal_orders_make_equal_tasks() -> None:

@@ -10,6 +10,7 @@ from veriloop.check.sandbox import judge, shared_sandbox
 from veriloop.core.message import Message, ToolCall, ToolResult, Turn
 from veriloop.domains.registry import load_domain
 from veriloop.domains.task import Task
+from veriloop.engine import repair
 from veriloop.engine.plan import RUBRIC, Scope
 from veriloop.engine.planner import write_plans
 from veriloop.engine.setting import Order
@@ -61,6 +62,18 @@ def test_it_solves_tasks_of_every_tier_and_keeps_every_clause(tier: str) -> None
     tasks = make_tasks(tier, 40)
     assert len(tasks) > 20
     for task in tasks:
+        trace = play(Episode(DOMAIN, task), {"agent": load_expert(DOMAIN.name), "user": ScriptedUser()})
+        found = judge_dialogue(DOMAIN, task, trace, judge(task, trace), shared_sandbox(), RULES)
+        assert found.verdict.passed and found.success, (task.tags, found)
+
+
+def test_it_solves_what_is_held_out_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Among that are all tasks in which there is no service at all, and those with a single defect."""
+    monkeypatch.setattr(repair, "find_held_out", lambda _: None)
+    tasks = make_tasks("repair", 40)
+    held = [task for task in tasks if DOMAIN.held_out.has_combination(task.tags.combination)]
+    assert len(held) > 12
+    for task in held:
         trace = play(Episode(DOMAIN, task), {"agent": load_expert(DOMAIN.name), "user": ScriptedUser()})
         found = judge_dialogue(DOMAIN, task, trace, judge(task, trace), shared_sandbox(), RULES)
         assert found.verdict.passed and found.success, (task.tags, found)

@@ -16,6 +16,7 @@ from veriloop.engine.role.model import ROLES, RoleModel, RoleModels
 from veriloop.engine.role.table import read_roles
 from veriloop.engine.synthesize import SynthConfig, SynthResult
 from veriloop.pipeline.synthesis import Staff, run_synthesis
+from veriloop.store.leakage import Leakage
 
 PILOT, ITEMS_PER_PLAN = 48, 8
 """Items of a pilot, at least, and for each of many plans."""
@@ -28,6 +29,8 @@ LOST: dict[str, str] = {
     "difficulty": "too easy or too hard for the solver (--band)",
 }
 """Stage -> what is wrong with drafts given up there."""
+NAMED = 5
+"""Leaks told one by one."""
 PROPOSALS = 3
 """Fewer than these are hardly worth their pilots."""
 
@@ -158,7 +161,8 @@ def synth_command(
             staff=Staff(workers=running.workers, executor=running.executor),
             progress=progress,
         )
-    return Result(result.model_dump(mode="json"), _describe(result), 0 if result.proved >= n else 1)
+    met = result.proved >= n and not (result.leakage and result.leakage.leaks)
+    return Result(result.model_dump(mode="json"), _describe(result), 0 if met else 1)
 
 
 def build_config(n: int, draw: Draw, evolution: Evolution, only: Only) -> SynthConfig:
@@ -207,5 +211,16 @@ def _describe(result: SynthResult) -> str:
         f"{spent['dollars']:.4f} USD"
         for role, spent in result.spent.items()
     ]
-    lines += result.notes
+    lines += [*result.notes, *_describe_leakage(result.leakage)]
     return "\n".join([*lines, f"run: {result.run} ({result.seconds:.1f} s)"])
+
+
+def _describe_leakage(leakage: Leakage | None) -> list[str]:
+    """Say which tasks are too near to a benchmark's; there is no such line for a domain that holds nothing out."""
+    if leakage is None:
+        return []
+    if not leakage.leaks:
+        return [f"none of {leakage.checked} tasks is near to the benchmark's own"]
+    named = [f"LEAK: task {leak.task} {leak.what}" for leak in leakage.leaks[:NAMED]]
+    more = len(leakage.leaks) - len(named)
+    return [*named, f"and {more} more"] if more else named

@@ -4,12 +4,13 @@ Knows symptoms and defects as a domain declares them (`domains/defect.py`) and n
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from veriloop.core.message import Change
 from veriloop.domains.defect import Defect, Fault, Scene, Symptom, Troubles, find_troubles, keep_bound
 from veriloop.domains.domain import Domain
+from veriloop.domains.held_out import HeldOut, find_held_out
 from veriloop.domains.session import Session
 from veriloop.domains.task import Initial, Provenance, Request, SeatCall, Tags, Task
 from veriloop.engine.assembly import number_calls, write_fact
@@ -19,6 +20,8 @@ from veriloop.engine.setting import Order, Setting, enter_setting
 
 COUNTS = {"1": 30.0, "2": 30.0, "3": 20.0, "4": 12.0, "5": 8.0}
 """How many defects a task has, by weight."""
+DRAWS = 24
+"""Combinations drawn of each symptom: what is held out, or does not fit together, is drawn again."""
 INCURABLE_SHARE = 0.15
 """Share of the tasks with a defect that nobody in the dialogue can cure."""
 
@@ -46,9 +49,13 @@ class _Case:
         broken = tuple(step for fault in self.faults for step in fault.breaks)
         return Initial(database=self.setting.database, calls=(*self.troubles.settle(self.setting.caller), *broken))
 
+    @property
+    def combination(self) -> str:
+        return self.troubles.combine(self.initial.calls)
+
 
 def synthesise_repair(domain: Domain, pair: PlanPair, order: Order) -> Task | None:
-    """Return one task without a checker, or None when what was drawn does not fit together.
+    """Return one task without a checker, or None when what was drawn does not fit together or is held out.
 
     The same order and plan give the same task.
     """
@@ -56,7 +63,9 @@ def synthesise_repair(domain: Domain, pair: PlanPair, order: Order) -> Task | No
     if troubles is None:
         return None
     setting, rng = enter_setting(domain, order, order.roll("caller", 0)), order.roll("defects")
-    case = _draw_case(setting, troubles, rng)
+    held_out = find_held_out(domain) or HeldOut()
+    drawn = _draw_cases(setting, troubles, rng)
+    case = next((case for case in drawn if not held_out.has_combination(case.combination)), None)
     if case is None or not _breaks(domain, case):
         return None
     opening = _find_opening(setting, troubles.identity)
@@ -67,15 +76,30 @@ def synthesise_repair(domain: Domain, pair: PlanPair, order: Order) -> Task | No
     return _assemble(case, pair, order, (opening, *way), persona)
 
 
-def _draw_case(setting: Setting, troubles: Troubles, rng: random.Random) -> _Case | None:
+def _draw_cases(setting: Setting, troubles: Troubles, rng: random.Random) -> Iterator[_Case]:
+    """Yield cases whose faults fit together, those of one symptom first.
+
+    Which symptom that is, and whether somebody can cure it, is drawn once, so that drawing again for what is held out
+    changes neither share.
+    """
+    hopeless = rng.random() < INCURABLE_SHARE
+    for symptom in rng.sample(troubles.symptoms, len(troubles.symptoms)):
+        for _ in range(DRAWS):
+            case = _draw_case(setting, troubles, symptom, hopeless, rng)
+            if case:
+                yield case
+
+
+def _draw_case(
+    setting: Setting, troubles: Troubles, symptom: Symptom, hopeless: bool, rng: random.Random
+) -> _Case | None:
     scene = Scene(setting.session.state, setting.caller, rng)
-    symptom = rng.choice(troubles.symptoms)
     able = [defect for defect in troubles.defects if symptom.name in defect.symptoms]
     drawn = rng.sample(able, len(able))
-    hopeless = [defect for defect in drawn if not defect.curable][: rng.random() < INCURABLE_SHARE]
+    incurable = [defect for defect in drawn if not defect.curable][:hopeless]
     wanted = int(draw(COUNTS, rng))
     chosen: dict[str, Defect] = {}
-    for defect in [*hopeless, *(defect for defect in drawn if defect.curable)]:
+    for defect in [*incurable, *(defect for defect in drawn if defect.curable)]:
         if len(chosen) < wanted:
             chosen.setdefault(defect.group or defect.name, defect)
     found = [(defect, defect.find(scene)) for defect in troubles.defects if defect in chosen.values()]
@@ -185,7 +209,7 @@ def _assemble(case: _Case, pair: PlanPair, order: Order, gold: Sequence[SeatCall
             clauses=tuple(sorted({c.id for c in setting.domain.clauses if acts & set(c.tools)})),
             no_write=not cured,
             tier="repair",
-            combination=case.troubles.combine(case.initial.calls),
+            combination=case.combination,
         ),
         provenance=Provenance(plan=pair.name, seed=order.seed, item=order.item, caller=setting.caller.key),
     )

@@ -23,6 +23,7 @@ from veriloop.engine.search import SEARCHES
 from veriloop.engine.setting import Order
 from veriloop.engine.stream import Bench, Item, Taken, drop_duplicate
 from veriloop.engine.watch import Event, Made, Watch, find_promised
+from veriloop.store.leakage import Leakage
 from veriloop.store.ledger import Ledger
 
 ITEMS_PER_TASK = 4
@@ -63,7 +64,8 @@ class SynthResult(Frozen):
     closest_plans: distance of the two plans as written that are nearest to each other, 0 to 1; None for a single plan.
     streams: plans that were paused, tried again or given up. rejected: drafts given up, by stage. spent: by role the
     attempts, answers, tokens and dollars. notes: what a script did in a model's place. solved: mean share of the
-    solver's dialogues about proved tasks that pass; None without a solver.
+    solver's dialogues about proved tasks that pass; None without a solver. leakage: what came of comparing the tasks
+    with those of a benchmark; None for a domain that holds nothing out.
     """
 
     run: str
@@ -79,6 +81,7 @@ class SynthResult(Frozen):
     spent: dict[str, dict[str, float]] = {}
     notes: tuple[str, ...] = ()
     solved: float | None = None
+    leakage: Leakage | None = None
 
 
 def synthesize(

@@ -90,8 +90,8 @@ class OfficialConfig:
 # --- tasks ---------------------------------------------------------------------------------------------------------
 
 
-def official_tasks(domain: Domain, split: str = "base") -> list[OfficialTask]:
-    """Return the package's tasks of a split: `base` is all of them, `train` and `test` its parts."""
+def official_tasks(domain: Domain, split: str | None = "base") -> list[OfficialTask]:
+    """Return the package's tasks of a split: `train` and `test` are parts of `base`; None for all there are."""
     try:
         found = registry.get_tasks_loader(package_name(domain))(split)
     except ValueError as error:

@@ -10,6 +10,7 @@ import veriloop
 from veriloop.core.base import Frozen
 from veriloop.core.errors import InputError
 from veriloop.domains.domain import Domain
+from veriloop.domains.held_out import find_held_out
 from veriloop.domains.registry import full_name, load_domain
 from veriloop.engine.difficulty import Trial
 from veriloop.engine.gepa import import_gepa
@@ -25,8 +26,10 @@ from veriloop.pipeline.players import SEE_GOLD, Casting, find_player
 from veriloop.pipeline.roles import STREAM_ROLES, Troupe, check_endpoints, check_roles
 from veriloop.proof.prove import render_checker_file
 from veriloop.store.artefact import write_artefacts
+from veriloop.store.leakage import Leakage, check_leakage
 from veriloop.store.manifest import write_manifest
-from veriloop.store.run import create_run
+from veriloop.store.result import iter_tasks
+from veriloop.store.run import Run, create_run
 
 CACHE = "cache.sqlite"
 """Answers of the run's models, beside its ledger."""
@@ -84,10 +87,17 @@ def run_synthesis(
             result = synthesize(run.ledger, bench, config, run=str(out), search=search, progress=progress)
         finally:
             run.ledger.put_meta("spent", cache.add_up())
-        result = result.model_copy(update={"spent": run.ledger.get_meta("spent")})
+        leakage = _check_run(run, domain)
+        result = result.model_copy(update={"spent": run.ledger.get_meta("spent"), "leakage": leakage})
         write_artefacts(run, lambda task: render_checker_file(domain, task))
-    write_manifest(out)
+    write_manifest(out, leakage)
     return result
+
+
+def _check_run(run: Run, domain: Domain) -> Leakage | None:
+    """Compare all tasks of a run, those made earlier included, with what its domain holds out."""
+    held_out = find_held_out(domain)
+    return check_leakage((task for _, task in iter_tasks(run)), held_out) if held_out else None
 
 
 def check_staff(staff: Staff, roles: RoleModels) -> None:

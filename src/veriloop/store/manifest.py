@@ -6,19 +6,21 @@ from pathlib import Path
 import veriloop
 from veriloop.core.errors import InputError
 from veriloop.store.file import read_json, write_json
+from veriloop.store.leakage import Leakage
 
 _FOLDERS = ("tasks", "checkers", "data", "models", "evals")
 MANIFEST_VERSION = 1
 
 
-def write_manifest(run: Path) -> dict[str, str]:
+def write_manifest(run: Path, leakage: Leakage | None = None) -> dict[str, str]:
     """Write `manifest.json` and return path -> SHA-256.
 
-    The ledger is left out, it holds times and attempts; the report too, it is made from the rest.
+    leakage: what came of comparing the run's tasks with those of a benchmark, told as counts. The ledger is left out,
+    it holds times and attempts; the report too, it is made from the rest.
     """
     files = hash_files(run)
     content = {"version": MANIFEST_VERSION, "veriloop": veriloop.__version__, "files": files}
-    write_json(run / "manifest.json", content)
+    write_json(run / "manifest.json", content | ({"leakage": leakage.count()} if leakage else {}))
     return files
 
 

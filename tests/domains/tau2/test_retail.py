@@ -36,12 +36,14 @@ def test_the_registry_finds_it() -> None:
     assert load_domain("tau2/retail").name == "tau2/retail"
 
 
-def test_splits_share_no_customer_and_hold_all_who_ordered() -> None:
+def test_splits_share_no_customer_and_hold_all_who_ordered_and_are_not_held_out() -> None:
     train = {caller.key for caller in DOMAIN.callers("train-0", "train")}
     test = {caller.key for caller in DOMAIN.callers("test-0", "test")}
     users: Any = load_tables()["users"]
     assert not train & test
-    assert train | test == {key for key, user in users.items() if user.orders}
+    ordered = {key for key, user in users.items() if user.orders}
+    assert train | test == {key for key in ordered if not DOMAIN.held_out.has_entity(key)}
+    assert (len(train), len(test)) == (291, 73)
     assert 0.1 < len(test) / len(train | test) < 0.3
     assert all(split_of(key) == "test" for key in test)
 

@@ -51,7 +51,9 @@ def test_no_person_is_in_both_splits_or_in_the_packages_database() -> None:
     }
     assert not people["train"] & people["test"]
     assert all(split_of(name) == split for split, names in people.items() for name in names)
-    assert not (people["train"] | people["test"]) & {caller.name for caller in DOMAIN.callers("package-0", "test")}
+    package: Any = load_database("package-0")[0]["customers"]
+    assert not (people["train"] | people["test"]) & {row.full_name for row in package.values()}
+    assert "John Smith" not in {caller.name for caller in DOMAIN.callers("package-0", "test")}, "held out"
 
 
 def test_a_database_holds_what_its_rows_refer_to_and_every_customer_has_one_draft_bill() -> None:

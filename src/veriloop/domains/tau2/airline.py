@@ -11,6 +11,7 @@ from veriloop.domains.domain import Caller, Domain
 from veriloop.domains.tau2.airline_clause import CLAUSES
 from veriloop.domains.tau2.airline_data import load_tables
 from veriloop.domains.tau2.airline_source import KINDS, SOURCES, TOPICS, YIELDS
+from veriloop.domains.tau2.held_out import load_held_out
 from veriloop.domains.tau2.shared import Declarations, SharedDomain, split_of
 
 HEARD_SHARE = 4
@@ -28,9 +29,10 @@ def load_airline() -> Domain:
 
 @functools.lru_cache(maxsize=2)
 def _find_callers(split: str) -> tuple[Caller, ...]:
-    """Return the split's users; what they can say of themselves is their user id."""
+    """Return the split's users who are not held out; what they can say of themselves is their user id."""
     rows: Mapping[str, Any] = load_tables()["users"]
-    users = [user for key, user in rows.items() if split_of(key) == split]
+    held_out = load_held_out("tau2/airline")
+    users = [user for key, user in rows.items() if split_of(key) == split and not held_out.has_entity(key)]
     holders = [user for user in users if user.reservations]
     callers = []
     for position, user in enumerate(users):

@@ -11,6 +11,7 @@ from tau2.domains.retail.tools import RetailTools
 from tau2.domains.retail.utils import RETAIL_DB_PATH, RETAIL_POLICY_PATH
 
 from veriloop.domains.domain import Caller, Domain
+from veriloop.domains.tau2.held_out import load_held_out
 from veriloop.domains.tau2.retail_clause import CLAUSES
 from veriloop.domains.tau2.retail_source import KINDS, SOURCES, TOPICS, YIELDS
 from veriloop.domains.tau2.shared import Declarations, SharedDomain, split_of
@@ -38,9 +39,11 @@ def load_tables() -> Mapping[str, Mapping[str, BaseModel]]:
 
 @functools.lru_cache(maxsize=2)
 def _find_callers(split: str) -> tuple[Caller, ...]:
-    """Return the split's customers who have ordered something."""
+    """Return the split's customers who have ordered something and are not held out."""
     rows: Mapping[str, Any] = load_tables()["users"]
-    users = [user for key, user in rows.items() if user.orders and split_of(key) == split]
+    held_out = load_held_out("tau2/retail")
+    own = [user for key, user in rows.items() if split_of(key) == split and not held_out.has_entity(key)]
+    users = [user for user in own if user.orders]
     callers = []
     for position, user in enumerate(users):
         other = users[(position * 7 + 3) % len(users)]

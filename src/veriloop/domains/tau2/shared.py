@@ -13,9 +13,11 @@ from veriloop.core.base import content_hash
 from veriloop.core.errors import InputError, ToolError
 from veriloop.domains.clause import Clause
 from veriloop.domains.domain import Caller, dump_rows, parse_rows, run_initial
+from veriloop.domains.held_out import HeldOut
 from veriloop.domains.session import Session
 from veriloop.domains.source import Source, Yield
 from veriloop.domains.task import Initial
+from veriloop.domains.tau2.held_out import load_held_out
 from veriloop.domains.tau2.rows import Rows, Store
 from veriloop.domains.tau2.session import Tau2Session
 from veriloop.domains.tool import Tool, ToolKind
@@ -61,6 +63,11 @@ class SharedDomain:
         object.__setattr__(self, "policy", self.policy_path.read_text(encoding="utf-8"))
         object.__setattr__(self, "tools", tools)
 
+    @property
+    def held_out(self) -> HeldOut:
+        """What the package's own tasks are about."""
+        return load_held_out(self.name)
+
     def database(self, split: str, index: int) -> str:
         """Return the split's only database."""
         if split not in SPLITS:
@@ -68,7 +75,7 @@ class SharedDomain:
         return f"{split}-0"
 
     def callers(self, database: str, split: str) -> Sequence[Caller]:
-        """Return the split's customers who may call, in the package's order."""
+        """Return the split's customers who may call, in the package's order; nobody of the package's own tasks."""
         return self.find_callers(split)
 
     def open(self, initial: Initial) -> Session:

@@ -12,9 +12,11 @@ from veriloop.core.message import Seat
 from veriloop.domains.clause import Clause
 from veriloop.domains.defect import Troubles
 from veriloop.domains.domain import Caller, Domain
+from veriloop.domains.held_out import HeldOut
 from veriloop.domains.session import Session
 from veriloop.domains.source import Source
 from veriloop.domains.task import Initial
+from veriloop.domains.tau2.held_out import load_held_out
 from veriloop.domains.tau2.telecom_clause import CLAUSES
 from veriloop.domains.tau2.telecom_fault import TROUBLES
 from veriloop.domains.tau2.telecom_session import Phone, Telecom, TelecomSession
@@ -58,6 +60,11 @@ class TelecomDomain:
         """The package's tools of both seats with their own schemas and our declarations, by name."""
         return _wrap_tools()
 
+    @property
+    def held_out(self) -> HeldOut:
+        """What the package's own tasks are about."""
+        return load_held_out(self.name)
+
     def database(self, split: str, index: int) -> str:
         """Return the id of the split's database number `index`."""
         if split not in SPLITS:
@@ -65,9 +72,10 @@ class TelecomDomain:
         return f"{split}-{index}"
 
     def callers(self, database: str, split: str) -> Sequence[Caller]:
-        """Return the customers of a database, each of whom holds the phone of their first line."""
+        """Return the customers of a database who are not held out; each holds the phone of their first line."""
         rows: dict[str, Any] = dict(self.load(database)[0]["customers"])
-        return [Caller(key, row.full_name, _known(row)) for key, row in rows.items() if row.line_ids]
+        users = [row for key, row in rows.items() if row.line_ids and not self.held_out.has_entity(key)]
+        return [Caller(row.customer_id, row.full_name, _known(row)) for row in users]
 
     def dump_database(self, database: str) -> dict[str, Any] | None:
         """Return a database as tau2's `initialization_data`; None for the package's own."""
