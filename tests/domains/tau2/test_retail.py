@@ -223,10 +223,10 @@ def test_payment_methods_are_said_as_customers_do() -> None:
 
 
 def test_synthesised_tasks_are_proved_and_use_every_write() -> None:
-    plans = write_plans(DOMAIN, 2)
+    plans = write_plans(DOMAIN, 8)
     tools, refused, proved, made = set[str](), set[str](), 0, 0
     for item in range(240):
-        task = synthesise(DOMAIN, plans[item % 2], Order(seed=11, item=item))
+        task = synthesise(DOMAIN, plans[item % 8], Order(seed=11, item=item))
         if task is None:
             continue
         made += 1
