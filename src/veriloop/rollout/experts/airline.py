@@ -21,7 +21,7 @@ from veriloop.rollout.experts.airline_desk import (
     pick,
     read,
 )
-from veriloop.rollout.experts.talk import HandOverError, RefusalError, Talk, call, observe, say
+from veriloop.rollout.experts.talk import HandOverError, RefusalError, Talk, call, confirm, observe, say
 from veriloop.rollout.player import View
 
 ASKED = 3
@@ -151,7 +151,7 @@ def _cancel(desk: Desk) -> Talk:
         if not re.search(r"\b(health|ill|sick|hospital|weather|storm|snow)\b", reason, re.IGNORECASE):
             raise RefusalError("the insurance covers health and weather only")
     note = "I note as the reason what you told me, else a change of plans."
-    yield from desk.confirm(f"I will cancel reservation {reservation['reservation_id']}. {note}")
+    yield from confirm(f"I will cancel reservation {reservation['reservation_id']}. {note}")
     yield from _make("cancel_reservation", reservation_id=reservation["reservation_id"])
 
 
@@ -170,7 +170,7 @@ def _change_bags(desk: Desk) -> Talk:
     paid = desk.count_paid_bags(reservation["cabin"], len(reservation["passengers"]), total)
     key = reservation["reservation_id"]
     cost = f"{paid} of them are paid for in all, at {BAG} dollars each."
-    yield from desk.confirm(f"I will have {total} checked bags on reservation {key}, with the {said}. {cost}")
+    yield from confirm(f"I will have {total} checked bags on reservation {key}, with the {said}. {cost}")
     yield from _make(
         "update_reservation_baggages",
         reservation_id=key,
@@ -198,7 +198,7 @@ def _change_passengers(desk: Desk) -> Talk:
     reservation = yield from _choose(desk, lambda found: names in map(_name, found["passengers"]), ahead=True)
     passengers = [new[0] if _name(person) == names else person for person in reservation["passengers"]]
     key = reservation["reservation_id"]
-    yield from desk.confirm(f"I will put {text} on reservation {key}.")
+    yield from confirm(f"I will put {text} on reservation {key}.")
     yield from _make("update_reservation_passengers", reservation_id=key, passengers=passengers)
 
 
@@ -230,7 +230,7 @@ def _change_flights(desk: Desk) -> Talk:
         found = yield from _search(move["start"], move["goal"], move)
         flights[place] = {"flight_number": found["flight_number"], "date": move["day"]}
     key = reservation["reservation_id"]
-    yield from desk.confirm(f"I will change reservation {key}: {_spell(cabin)}, {text}, with the {said}.")
+    yield from confirm(f"I will change reservation {key}: {_spell(cabin)}, {text}, with the {said}.")
     yield from _make("update_reservation_flights", reservation_id=key, cabin=cabin, flights=flights, payment_id=method)
 
 
@@ -287,7 +287,7 @@ def _book(desk: Desk) -> Talk:
     payments = _share(desk, methods, fares * len(passengers) + BAG * paid)
     kind = "round_trip" if len(wishes) > 1 else "one_way"
     trip = f"a {_spell(kind)} from {start} to {goal} in {_spell(cabin)}, {text}, for {party}, {bags} checked bags"
-    yield from desk.confirm(f"I will book {trip}, travel insurance: {insurance}, paid with: {said}.")
+    yield from confirm(f"I will book {trip}, travel insurance: {insurance}, paid with: {said}.")
     yield from _make(
         "book_reservation",
         user_id=desk.user["user_id"],
@@ -338,7 +338,7 @@ def _compensate(desk: Desk) -> Talk:
         raise HandOverError("It is not clear which cancelled flight is meant.")
     amount = amounts.pop()
     about = f"{text}: " if text else ""
-    yield from desk.confirm(f"I can send you a certificate, {about}{amount} dollars as compensation.")
+    yield from confirm(f"I can send you a certificate, {about}{amount} dollars as compensation.")
     yield from _make("send_certificate", user_id=desk.user["user_id"], amount=amount)
 
 

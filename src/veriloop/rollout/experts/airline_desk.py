@@ -13,7 +13,6 @@ FREE_BAGS = {"regular": 0, "silver": 1, "gold": 2}
 CABINS = ("basic_economy", "economy", "business")
 BAG, INSURANCE = 50, 30
 MOST_PASSENGERS = 5
-_YES = re.compile(r"^\W*(yes|yeah|sure|ok)\b", re.IGNORECASE)
 
 
 @dataclass
@@ -44,14 +43,6 @@ class Desk:
         if found is None and needed:
             raise HandOverError(f"The customer does not say the {label}.")
         return found
-
-    def confirm(self, text: str) -> Talk:
-        """Ask for a yes, once more with what the user corrects."""
-        answer = yield say(f"{text} Shall I go ahead?")
-        if not _YES.search(answer):
-            answer = yield say(f"{text} {answer} Shall I go ahead?")
-        if not _YES.search(answer):
-            raise HandOverError("The customer does not agree.")
 
     def read_reservation(self, key: str) -> Talk:
         """Return a reservation as the tool shows it; None where there is none."""

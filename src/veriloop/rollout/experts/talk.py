@@ -1,5 +1,6 @@
 """What experts written as one conversation share: a generator yields messages and is sent what came of them."""
 
+import re
 from collections.abc import Generator, Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ from veriloop.core.message import Message, ToolCall, Turn
 
 Talk = Generator[Message, str, Any]
 """Yields what to say or call and is sent what came of it: a tool's result or what the user said."""
+_YES = re.compile(r"^\W*(yes|yeah|sure|ok)\b", re.IGNORECASE)
 
 
 class HandOverError(Exception):
@@ -25,6 +27,15 @@ def say(text: str) -> Message:
 def call(tool: str, /, **arguments: Any) -> Message:
     """Return a call of one of the agent's tools."""
     return Message(tool_calls=(ToolCall(id=f"call_{tool}", name=tool, arguments=arguments),))
+
+
+def confirm(text: str) -> Talk:
+    """Sum up a change and wait for a yes, once more with what the user corrects; raises HandOverError without one."""
+    answer = yield say(f"{text} Shall I go ahead?")
+    if not _YES.search(answer):
+        answer = yield say(f"{text} {answer} Shall I go ahead?")
+    if not _YES.search(answer):
+        raise HandOverError("The customer does not agree.")
 
 
 def observe(turns: Sequence[Turn]) -> list[str]:

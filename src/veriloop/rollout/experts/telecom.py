@@ -15,7 +15,7 @@ from typing import Any
 from veriloop.core.message import Message
 from veriloop.domains.tool import Tool
 from veriloop.rollout.baseline import CLOSING
-from veriloop.rollout.experts.talk import HandOverError, call, observe, say
+from veriloop.rollout.experts.talk import HandOverError, call, confirm, observe, say
 from veriloop.rollout.experts.telecom_phone import STEPS, Desk, Step, Talk, lift_suspension, repair, word_step
 from veriloop.rollout.player import View
 from veriloop.rollout.scripted import STOP
@@ -165,7 +165,7 @@ def _change(desk: Desk, tool: str) -> Talk:
     said = [line["phone_number"], *(f"{arguments[name]}" for name in ("gb_amount", "reason") if name in arguments)]
     price = " The price per GB of the plan is charged with the next bill." if tool == "refuel_data" else ""
     unit = " GB" if tool == "refuel_data" else ""
-    yield from desk.confirm(f"You want this for the line: {', '.join(said)}{unit}.{price}")
+    yield from confirm(f"You want this for the line: {', '.join(said)}{unit}.{price}")
     if tool == "resume_line":
         yield from lift_suspension(desk, line)
     else:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from veriloop.core.message import Message
-from veriloop.rollout.experts.talk import HandOverError, call, say
+from veriloop.rollout.experts.talk import HandOverError, call, confirm, say
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,6 @@ class Step:
 Talk = Generator[Message | Step, str, Any]
 """Yields what to say, call or have done and is sent what came of it: a tool's result or what the user said."""
 _TODAY = re.compile(r"current time is (\d{4}-\d{2}-\d{2})")
-_YES = re.compile(r"^\W*(yes|yeah|sure|ok)\b", re.IGNORECASE)
 _AWAY = re.compile(r"abroad, in \w+|\babroad\b", re.IGNORECASE)
 _AMOUNT = re.compile(r"\b(\d+(?:\.\d+)?) GB\b")
 STEPS = {
@@ -81,14 +80,6 @@ class Desk:
             details = yield call("get_details_by_id", id=line_id)
             lines.append(json.loads(details))
         return lines
-
-    def confirm(self, text: str) -> Talk:
-        """Ask for a yes, once more with what the user corrects."""
-        answer = yield say(f"{text} Shall I go ahead?")
-        if not _YES.search(answer):
-            answer = yield say(f"{text} {answer} Shall I go ahead?")
-        if not _YES.search(answer):
-            raise HandOverError("The customer does not agree.")
 
 
 def ask(step: str, /, **arguments: str) -> Step:
@@ -154,7 +145,7 @@ def _settle_debt(desk: Desk, line: dict[str, Any]) -> Talk:
     if desk.is_past(line["contract_end_date"]):
         raise HandOverError("The line's contract has ended.")
     for bill in (bill for bill in bills if bill["status"] == "Overdue"):
-        yield from desk.confirm(f"Bill {bill['bill_id']} of {bill['total_due']} USD is overdue.{_repeat(desk)}")
+        yield from confirm(f"Bill {bill['bill_id']} of {bill['total_due']} USD is overdue.{_repeat(desk)}")
         yield call("send_payment_request", customer_id=customer_id, bill_id=bill["bill_id"])
         yield ask("check_payment_request")
         yield ask("make_payment")
@@ -227,7 +218,7 @@ def _refuel(desk: Desk, line: dict[str, Any]) -> Talk:
         raise HandOverError("The data is used up and no more can be added.")
     plan = json.loads((yield call("get_details_by_id", id=line["plan_id"])))
     price = plan["data_refueling_price_per_gb"]
-    yield from desk.confirm(f"Your data is used up. Adding data has a price of {price} USD per GB.{_repeat(desk)}")
+    yield from confirm(f"Your data is used up. Adding data has a price of {price} USD per GB.{_repeat(desk)}")
     yield call("refuel_data", **ids, gb_amount=float(amount[1]))
 
 
