@@ -92,6 +92,13 @@ def test_page_says_how_hard_the_tasks_were(run: Path) -> None:
     assert "Tasks by how many of folder/<b>rl's dialogues passed 1 of 4 1 2 of 4 1 3 of 4 2" in page.text
 
 
+def test_what_the_tau2_package_wrote_is_passed_over(run: Path) -> None:
+    before = write_report(run).read_bytes()
+    (run / "evals" / "mixed.tau2.jsonl").write_text('{"task_id": "1", "messages": []}\n')
+    assert write_report(run).read_bytes() == before
+    (run / "evals" / "mixed.tau2.jsonl").unlink()
+
+
 def test_equal_runs_give_equal_pages(run: Path) -> None:
     first = write_report(run).read_bytes()
     assert write_report(run).read_bytes() == first

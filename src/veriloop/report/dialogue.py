@@ -98,9 +98,12 @@ def pick_demonstrations(run: Run) -> list[Shown]:
 
 
 def pick_played(run: Path) -> list[Shown]:
-    """Return the first win and the first loss of each evaluated agent that is no baseline."""
+    """Return the first win and the first loss of each evaluated agent that is no baseline.
+
+    What the tau2 package wrote of the same dialogues in its own form is passed over.
+    """
     found: list[Shown] = []
-    for file in sorted((run / "evals").glob("*.jsonl")):
+    for file in sorted(set((run / "evals").glob("*.jsonl")) - set((run / "evals").glob("*.tau2.jsonl"))):
         wanted = {"won", "lost"}
         for line in _iter_lines(file):
             if not wanted or line["trace"]["players"].get("agent") in _BASELINES:

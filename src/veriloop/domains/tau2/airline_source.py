@@ -47,8 +47,10 @@ def _open_reservations(scope: Scope) -> list[Any]:
     return [rows[key] for key in scope.pool.get("reservation_id", {}) if key in rows and rows[key].status is None]
 
 
-def _list_reservations(scope: Scope) -> list[str]:
-    return [found.reservation_id for found in _open_reservations(scope)]
+def _list_begun(scope: Scope) -> list[str]:
+    """Return the reservations of which some flight is still ahead."""
+    found = [(row.reservation_id, statuses(scope.state, row)) for row in _open_reservations(scope)]
+    return [key for key, flights in found if "available" in flights]
 
 
 def _list_unflown(scope: Scope) -> list[str]:
@@ -370,11 +372,10 @@ def _flight_days(scope: Scope) -> list[str]:
 
 
 USER = ref("user_id", "user id")
-RESERVATION = replace(choice("reservation_id", _list_reservations, "reservation number"), implied=True)
-AHEAD = replace(RESERVATION, values=_list_unflown)
+RESERVATION = replace(choice("reservation_id", _list_begun, "reservation number"), implied=True)
 # Always told: the same words might be about trips that are left out here, or about another one with that passenger.
 CANCELLED = replace(RESERVATION, values=_list_cancellable, implied=False, free=True)
-CREWED = replace(AHEAD, implied=False, free=True)
+AHEAD = replace(RESERVATION, values=_list_unflown, implied=False, free=True)
 CABIN = choice("cabin", CABINS, "cabin class", say=_say_plainly)
 FLIGHTS = replace(choice("flight", _list_flights, "flight", say=_say_flights, free=True), rests_on=_searches)
 PAYMENT = replace(ref("payment_id", "payment method", say=_say_payment), implied=True)
@@ -424,7 +425,7 @@ SOURCES: dict[str, dict[str, Source]] = {
     "update_reservation_baggages": {
         "reservation_id": AHEAD, "total_baggages": TOTAL, "nonfree_baggages": PAID, "payment_id": PAYMENT,
     },
-    "update_reservation_passengers": {"reservation_id": CREWED, "passengers": PASSENGERS},
+    "update_reservation_passengers": {"reservation_id": AHEAD, "passengers": PASSENGERS},
     "send_certificate": {"user_id": USER, "amount": DUE},
 }  # fmt: skip
 

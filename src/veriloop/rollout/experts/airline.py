@@ -15,6 +15,7 @@ from veriloop.rollout.experts.airline_desk import (
     DAY_AGO,
     INSURANCE,
     MOST_PASSENGERS,
+    TODAY,
     Desk,
     is_flown,
     list_flights,
@@ -243,7 +244,9 @@ def _spell(name: str) -> str:
 
 
 def _fits_flights(reservation: dict[str, Any], cabin: str, moves: Sequence[re.Match[str]]) -> bool:
-    """Return whether a wish can be about a reservation: another cabin for it, or flights that it has."""
+    """Return whether a wish can be about a reservation: one not flown to its end, for another cabin or its flights."""
+    if all(flight["date"] <= TODAY for flight in reservation["flights"]):
+        return False
     if not moves:
         return reservation["cabin"] != cabin
     legs = {(flight["origin"], flight["destination"]) for flight in reservation["flights"]}
