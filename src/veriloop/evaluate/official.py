@@ -94,8 +94,8 @@ def official_tasks(domain: Domain, split: str | None = "base") -> list[OfficialT
     """Return the package's tasks of a split: `train` and `test` are parts of `base`; None for all there are."""
     try:
         found = registry.get_tasks_loader(package_name(domain))(split)
-    except ValueError as error:
-        raise InputError(f"{domain.name} has no official split {split!r}: {error}") from None
+    except ValueError:
+        raise InputError(f"{domain.name} has no official split {split!r}; use base, train or test") from None
     return [OfficialTask(task.id, from_tau2_task(domain, task), task) for task in found]
 
 
@@ -109,7 +109,7 @@ def package_name(domain: Domain) -> str:
     """Return the name by which the package knows a domain; raises InputError for a domain that is not its own."""
     name = domain.name.removeprefix("tau2/")
     if name == domain.name or name not in registry.get_domains():
-        raise InputError(f"{domain.name!r} is no domain of tau2; official evaluation needs tau2/retail or the like")
+        raise InputError(f"{domain.name!r} is no domain of tau2; it has tasks for tau2/retail and the like")
     return name
 
 
