@@ -155,6 +155,17 @@ def test_a_flown_trip_is_left_to_a_person() -> None:
     assert calls(turns)[-2:] == ["get_flight_status", "transfer_to_human_agents"]
 
 
+def test_a_reservation_is_understood_however_it_is_said() -> None:
+    found = find(cabin="business", reservation_id=next(
+        key for key, row in STATE.reservations.items()
+        if row.cabin == "business" and any(map(str.isdigit, key)) and row.created_at < "2024-05-14"
+        and all(STATE.flights[f.flight_number].dates[f.date].status == "available" for f in row.flights)
+    ))  # fmt: skip
+    turns = talk(f"I am {found.user_id}, please cancel a reservation: {found.reservation_id}, plans changed.", "Yes.")
+    assert calls(turns)[-1] == "cancel_reservation"
+    assert turns[-1].content.startswith("That is done.")
+
+
 def test_somebody_elses_reservation_is_refused() -> None:
     found = find(cabin="business")
     other = next(key for key in STATE.users if key != found.user_id)

@@ -37,6 +37,8 @@ _FLIGHT = re.compile(
 _PERSON = re.compile(r"(\w+) (\w+) \(born ([\d-]+)\)")
 _OLD_NAME = re.compile(r"in place of (\w+) (\w+)")
 _KEY = re.compile(r"\b[A-Z0-9]{6}\b")
+_MENTIONED = re.compile(r"\b(?=[A-Z]*\d)[A-Z0-9]{6}\b")
+"""A reservation number that can be nothing else, however it is said."""
 _METHOD = re.compile(r"(?:credit card|gift card|certificate) ending in \d{4}")
 HANDED_OVER = "YOU ARE BEING TRANSFERRED TO A HUMAN AGENT. PLEASE HOLD ON."
 
@@ -120,7 +122,8 @@ def _choose(desk: Desk, fits: Callable[[dict[str, Any]], bool], *, ahead: bool =
 
     ahead: of trips not begun alone.
     """
-    key = yield from desk.ask("reservation number", needed=False)
+    named = set(_MENTIONED.findall(desk.said))
+    key = named.pop() if len(named) == 1 else (yield from desk.ask("reservation number", needed=False))
     if key:
         reservation = yield from desk.read_reservation(key)
         if reservation is None:
