@@ -61,6 +61,12 @@ def calls(turns: list[Turn]) -> list[str]:
     return [made.name for turn in turns for made in turn.tool_calls]
 
 
+def wish(found: Any, why: str = "") -> str:
+    """Return the wish to cancel a reservation, with all that belongs to it."""
+    who = f"The reservation number is {found.reservation_id}. I am {found.user_id}."
+    return f"I want to cancel a reservation{why}. {who}"
+
+
 def find(**fields: Any) -> Any:
     """Return the first reservation of a trip ahead with these fields that was booked more than a day ago."""
     return next(
@@ -120,7 +126,10 @@ def test_what_it_cannot_do_is_handed_over() -> None:
 
 def test_what_the_user_was_told_already_is_not_asked_again() -> None:
     found = find(cabin="business")
-    turns = talk(f"I want to cancel a reservation. The reservation number is {found.reservation_id}.", found.user_id)
+    turns = talk(
+        f"I want to cancel a reservation because I must. The reservation number is {found.reservation_id}.",
+        found.user_id,
+    )
     asked = [turn.content for turn in turns if turn.seat == "agent" and turn.content]
     assert len(asked) == 3
     assert asked[-1].endswith("Shall I go ahead?")
@@ -129,7 +138,7 @@ def test_what_the_user_was_told_already_is_not_asked_again() -> None:
 
 def test_a_no_ends_with_a_person() -> None:
     found = find(cabin="business")
-    told = f"I want to cancel a reservation. The reservation number is {found.reservation_id}. I am {found.user_id}."
+    told = wish(found, " because I must")
     turns = talk(told, "Hm, rather not.", "No, really not.")
     assert calls(turns)[-1] == "transfer_to_human_agents"
     assert "cancel_reservation" not in calls(turns)
@@ -138,7 +147,7 @@ def test_a_no_ends_with_a_person() -> None:
 @pytest.mark.parametrize(("reason", "done"), [("I am ill.", True), ("My plans changed.", False)])
 def test_an_insurance_covers_health_and_weather(reason: str, done: bool) -> None:
     found = find(cabin="economy", insurance="yes")
-    told = f"I want to cancel a reservation. The reservation number is {found.reservation_id}. I am {found.user_id}."
+    told = wish(found)
     turns = talk(told, reason, "Yes.")
     assert ("cancel_reservation" in calls(turns)) is done
     assert done or any("health and weather only" in turn.content for turn in turns)
@@ -150,7 +159,7 @@ def test_a_flown_trip_is_left_to_a_person() -> None:
         for r in STATE.reservations.values()
         if STATE.flights[r.flights[0].flight_number].dates[r.flights[0].date].status == "landed"
     )
-    told = f"I want to cancel a reservation. The reservation number is {found.reservation_id}. I am {found.user_id}."
+    told = wish(found, " because I must")
     turns = talk(told)
     assert calls(turns)[-2:] == ["get_flight_status", "transfer_to_human_agents"]
 
@@ -161,7 +170,7 @@ def test_a_reservation_is_understood_however_it_is_said() -> None:
         if row.cabin == "business" and any(map(str.isdigit, key)) and row.created_at < "2024-05-14"
         and all(STATE.flights[f.flight_number].dates[f.date].status == "available" for f in row.flights)
     ))  # fmt: skip
-    turns = talk(f"I am {found.user_id}, please cancel a reservation: {found.reservation_id}, plans changed.", "Yes.")
+    turns = talk(f"I am {found.user_id}, please cancel a reservation: {found.reservation_id}, because I must.", "Yes.")
     assert calls(turns)[-1] == "cancel_reservation"
     assert turns[-1].content.startswith("That is done.")
 

@@ -234,9 +234,11 @@ def test_the_number_of_passengers_stays() -> None:
 
 
 def test_a_reason_for_cancelling() -> None:
+    asked, told = turn("agent", "What is the reason?"), turn("user", "Cancel it because I must.")
     assert ask("A18", CANCEL, turns=[GREETING, turn("user", "Cancel it.")]) is not None
-    assert ask("A18", CANCEL, turns=[turn("agent", "What is the reason?")]) is None
-    assert ask("A18", CANCEL, turns=[turn("agent", BY_ID["A18"].say)]) is None
+    assert ask("A18", CANCEL, turns=[GREETING, told]) is None
+    assert ask("A18", CANCEL, turns=[GREETING, asked, turn("user", "No matter.")]) is None
+    assert ask("A18", CANCEL, turns=[GREETING, asked]) is not None, "asked and not waited for"
 
 
 def test_nothing_flown_is_cancelled() -> None:

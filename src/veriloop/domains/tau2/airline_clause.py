@@ -108,8 +108,9 @@ def _deny_unoffered_insurance(case: Case) -> str | None:
 
 
 def _deny_unreasoned(case: Case) -> str | None:
-    spoken = any(_REASON.search(turn.spoken) for turn in case.turns)
-    return None if spoken else "nobody has spoken of the reason for cancelling"
+    told = any(turn.seat == "user" and _REASON.search(turn.spoken) for turn in case.turns)
+    asked = any(turn.seat == "agent" and _REASON.search(turn.spoken) for turn in case.turns[:-1])
+    return None if told or asked else "the customer has neither told nor been asked the reason for cancelling"
 
 
 def _deny_unasked(case: Case) -> str | None:
@@ -249,8 +250,7 @@ CLAUSES: tuple[Clause, ...] = (
     _rule("A15", "131", (FLIGHTS,), "Changed flights are paid with one gift card or credit card.", _deny_certificate),
     _rule("A16", "123", (BAGS,), "Checked bags can be added but not removed.", _deny_removal),
     _rule("A17", "127,128", (PASSENGERS,), "The number of passengers cannot be modified.", _deny_other_number),
-    _said("A18", "139", (CANCEL,), "Learn the reason for cancelling.", _deny_unreasoned,
-          "I note as the reason what you told me, else a change of plans."),
+    _said("A18", "139", (CANCEL,), "Learn the reason for cancelling.", _deny_unreasoned),
     _rule("A19", "141", (CANCEL,), "Nothing is cancelled of which a part was flown.", _deny_flown),
     _rule("A20", "143", (CANCEL,), "Cancel what is a day old, business, insured or cancelled by the airline.",
           _deny_uncancellable),

@@ -443,10 +443,10 @@ TOPICS: dict[str, tuple[str, ...]] = {
         "buy tickets for a trip",
     ),
     "cancel_reservation": (
-        "cancel a reservation",
-        "call off a trip",
-        "have a booking cancelled",
-        "cancel a whole trip",
+        "cancel a reservation because plans have changed",
+        "call off a trip because something came up",
+        "have a booking cancelled because the trip is off",
+        "cancel a whole trip because of a change of plans",
     ),
     "update_reservation_flights": (
         "change the cabin or a flight of a reservation",

@@ -37,6 +37,8 @@ _FLIGHT = re.compile(
 _PERSON = re.compile(r"(\w+) (\w+) \(born ([\d-]+)\)")
 _OLD_NAME = re.compile(r"in place of (\w+) (\w+)")
 _KEY = re.compile(r"\b[A-Z0-9]{6}\b")
+_REASON = re.compile(r"\b(because|reason|since|due to)\b", re.IGNORECASE)
+_COVERED = re.compile(r"\b(health|ill|sick|hospital|weather|storm|snow)\b", re.IGNORECASE)
 _MENTIONED = re.compile(r"\b(?=[A-Z]*\d)[A-Z0-9]{6}\b")
 """A reservation number that can be nothing else, however it is said."""
 _METHOD = re.compile(r"(?:credit card|gift card|certificate) ending in \d{4}")
@@ -110,7 +112,8 @@ def _match(tools: Sequence[Tool], wish: str) -> str | None:
         (wanted, tool.name)
         for tool in tools
         for topic in tool.topics
-        if (wanted := {word for word in _WORD.findall(topic) if len(word) > 3})
+        # Why somebody wants something says nothing of what it is.
+        if (wanted := {word for word in _WORD.findall(topic.partition(" because ")[0]) if len(word) > 3})
     ]
     shares = [(len(wanted & words) / len(wanted), len(wanted), name) for wanted, name in topics for words in sentences]
     share, _, name = max(shares, default=(0.0, 0, None))
@@ -150,12 +153,11 @@ def _cancel(desk: Desk) -> Talk:
     free = reservation["cabin"] == "business" or reservation["created_at"] >= DAY_AGO or "cancelled" in statuses
     if not free and reservation["insurance"] == "no":
         raise RefusalError("it was booked more than a day ago, is neither business nor insured, and is not cancelled")
-    if not free:
-        reason = yield say("What is the reason for cancelling: your health, the weather, or something else?")
-        if not re.search(r"\b(health|ill|sick|hospital|weather|storm|snow)\b", reason, re.IGNORECASE):
-            raise RefusalError("the insurance covers health and weather only")
-    note = "I note as the reason what you told me, else a change of plans."
-    yield from confirm(f"I will cancel reservation {reservation['reservation_id']}. {note}")
+    if not _REASON.search(desk.said):
+        yield say("What is the reason for cancelling: your health, the weather, or something else?")
+    if not free and not _COVERED.search(desk.said):
+        raise RefusalError("the insurance covers health and weather only")
+    yield from confirm(f"I will cancel reservation {reservation['reservation_id']}.")
     yield from _make("cancel_reservation", reservation_id=reservation["reservation_id"])
 
 
