@@ -47,7 +47,7 @@ def _open_reservations(scope: Scope) -> list[Any]:
     return [rows[key] for key in scope.pool.get("reservation_id", {}) if key in rows and rows[key].status is None]
 
 
-def _list_begun(scope: Scope) -> list[str]:
+def _list_changeable(scope: Scope) -> list[str]:
     """Return the reservations of which some flight is still ahead."""
     found = [(row.reservation_id, statuses(scope.state, row)) for row in _open_reservations(scope)]
     return [key for key, flights in found if "available" in flights]
@@ -372,7 +372,7 @@ def _flight_days(scope: Scope) -> list[str]:
 
 
 USER = ref("user_id", "user id")
-RESERVATION = replace(choice("reservation_id", _list_begun, "reservation number"), implied=True)
+RESERVATION = replace(choice("reservation_id", _list_changeable, "reservation number"), implied=True)
 # Always told: the same words might be about trips that are left out here, or about another one with that passenger.
 CANCELLED = replace(RESERVATION, values=_list_cancellable, implied=False, free=True)
 AHEAD = replace(RESERVATION, values=_list_unflown, implied=False, free=True)
