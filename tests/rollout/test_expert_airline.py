@@ -199,6 +199,51 @@ def test_what_a_tool_refuses_is_told() -> None:
     assert "Certificate cannot be used" in turns[-1].content
 
 
+ODD = {
+    "change the checked bags of a reservation": ("number of checked bags in all", "several"),
+    "change the cabin or a flight of a reservation": ("cabin class", "first"),
+    "change who flies on a reservation": ("change of passengers", "somebody in place of Mia Li"),
+}
+
+
+@pytest.mark.parametrize("topic", ODD)
+def test_what_it_cannot_read_is_handed_over(topic: str) -> None:
+    found = find(cabin="economy")
+    label, text = ODD[topic]
+    facts = f"The {label} is {text}. The flight is a nice one. The payment method is cash. The travel insurance is no."
+    turns = talk(f"I want to {topic}. {facts} The reservation number is {found.reservation_id}. I am {found.user_id}.")
+    assert calls(turns)[-1] == "transfer_to_human_agents"
+
+
+@pytest.mark.parametrize(
+    ("flight", "payment"),
+    [
+        ("a nice one", "visa credit card ending in 1234"),
+        ("the direct one on 2024-05-20 that leaves at 06:00", "cash"),
+        (" and back ".join(["the direct one on 2024-05-20 that leaves at 06:00"] * 3), "cash"),
+    ],
+)
+def test_a_trip_that_is_not_clear_is_not_booked(flight: str, payment: str) -> None:
+    facts = "The city to leave from is SFO. The city to fly to is JFK. The cabin class is economy. "
+    facts += f"The flight is {flight}. The travelling party is myself. The number of checked bags in all is 0. "
+    facts += f"The travel insurance is no. The payment method is {payment}. I am mia_li_3668."
+    turns = talk(f"I want to book a trip. {facts}")
+    assert calls(turns)[-1] == "transfer_to_human_agents"
+
+
+def test_a_flight_from_elsewhere_is_refused() -> None:
+    found = find(cabin="economy")
+    user = STATE.users[found.user_id].payment_methods.values()
+    card = next(m for m in user if m.source != "certificate")
+    last = getattr(card, "last_four", "") or card.id[-4:]
+    start = next(f.origin for f in STATE.flights.values() if f.origin not in {leg.origin for leg in found.flights})
+    told = "I want to change the cabin or a flight of a reservation. The cabin class is economy. "
+    told += f"The flight is the direct one from {start} to JFK on 2024-05-20 that leaves at 06:00. "
+    told += f"The payment method is {card.source.replace('_', ' ')} ending in {last}. "
+    turns = talk(f"{told}The reservation number is {found.reservation_id}. I am {found.user_id}.")
+    assert f"leaves {start}" in turns[-1].content
+
+
 def test_odd_words_break_nothing() -> None:
     rng = random.Random(0)
     words = [

@@ -11,11 +11,11 @@ from veriloop.rollout.experts.retail_wish import (
     find_items,
     find_payments,
     find_replaced,
-    find_tool,
     find_variants,
     read_facts,
     split_items,
 )
+from veriloop.rollout.experts.talk import find_tool
 
 pytest.importorskip("tau2")
 TOOLS = tuple(load_domain("tau2/retail").tools.values())

@@ -8,7 +8,7 @@ from veriloop.pipeline.fidelity import measure_fidelity
 
 
 def fidelity_command(run: Path, *, split: str = "base") -> Result:
-    """Lay a run's tasks beside the tau2 benchmark's own.
+    """Lay a run's tasks beside the tau2 benchmark's own; the run's report shows it from then on.
 
     Parameters
     ----------

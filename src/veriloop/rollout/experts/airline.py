@@ -12,6 +12,7 @@ from veriloop.domains.tool import Tool
 from veriloop.rollout.baseline import CLOSING
 from veriloop.rollout.experts.airline_desk import (
     BAG,
+    CABINS,
     DAY_AGO,
     INSURANCE,
     MOST_PASSENGERS,
@@ -22,14 +23,22 @@ from veriloop.rollout.experts.airline_desk import (
     pick,
     read,
 )
-from veriloop.rollout.experts.talk import HandOverError, RefusalError, Talk, call, confirm, observe, say
+from veriloop.rollout.experts.talk import (
+    HANDED_OVER,
+    HandOverError,
+    RefusalError,
+    Talk,
+    call,
+    confirm,
+    find_tool,
+    observe,
+    say,
+)
 from veriloop.rollout.player import View
 
 ASKED = 3
 """Questions for the user id until a person takes over."""
 _USER_ID = re.compile(r"\b[a-z]+_[a-z]+_\d{4}\b")
-_WORD = re.compile(r"[a-z]+")
-_SENTENCE = re.compile(r"[^.?!]+")
 _FLIGHT = re.compile(
     r"the direct one(?: from (?P<start>[A-Z]{3}) to (?P<goal>[A-Z]{3})(?P<else> instead)?)? on (?P<day>[\d-]+) "
     r"that leaves at (?P<time>[\d:]+)"
@@ -42,7 +51,6 @@ _COVERED = re.compile(r"\b(health|ill|sick|hospital|weather|storm|snow)\b", re.I
 _MENTIONED = re.compile(r"\b(?=[A-Z]*\d)[A-Z0-9]{6}\b")
 """A reservation number that can be nothing else, however it is said."""
 _METHOD = re.compile(r"(?:credit card|gift card|certificate) ending in \d{4}")
-HANDED_OVER = "YOU ARE BEING TRANSFERRED TO A HUMAN AGENT. PLEASE HOLD ON."
 
 
 class AirlineExpert:
@@ -99,25 +107,10 @@ def _identify(desk: Desk) -> Talk:
 
 
 def _settle(desk: Desk, tools: Sequence[Tool], wish: str) -> Talk:
-    name = _match(tools, wish)
-    if name not in _TASKS:
+    tool = find_tool(tools, wish)
+    if tool is None or tool.name not in _TASKS:
         raise HandOverError(f"The customer wants what cannot be done here: {wish}")
-    yield from _TASKS[name](desk)
-
-
-def _match(tools: Sequence[Tool], wish: str) -> str | None:
-    """Return the tool of which a sentence has most of a wording's longer words; None where none has three of four."""
-    sentences = [set(_WORD.findall(sentence)) for sentence in _SENTENCE.findall(wish.lower())]
-    topics = [
-        (wanted, tool.name)
-        for tool in tools
-        for topic in tool.topics
-        # Why somebody wants something says nothing of what it is.
-        if (wanted := {word for word in _WORD.findall(topic.partition(" because ")[0]) if len(word) > 3})
-    ]
-    shares = [(len(wanted & words) / len(wanted), len(wanted), name) for wanted, name in topics for words in sentences]
-    share, _, name = max(shares, default=(0.0, 0, None))
-    return name if share >= 0.75 else None
+    yield from _TASKS[tool.name](desk)
 
 
 def _choose(desk: Desk, fits: Callable[[dict[str, Any]], bool], *, ahead: bool = False) -> Talk:
@@ -168,7 +161,7 @@ def _make(tool: str, **arguments: Any) -> Talk:
 
 
 def _change_bags(desk: Desk) -> Talk:
-    total = int((yield from desk.ask("number of checked bags in all")))
+    total = yield from desk.ask_number("number of checked bags in all")
     reservation = yield from _choose(desk, lambda _: True, ahead=True)
     if total < reservation["total_baggages"]:
         raise RefusalError("checked bags can be added but not removed")
@@ -201,6 +194,8 @@ def _change_passengers(desk: Desk) -> Talk:
         yield from _choose(desk, lambda _: True, ahead=True)
         raise RefusalError("the number of passengers cannot be changed")
     names = old.groups()
+    if not new:
+        raise HandOverError("It is not clear who is to fly instead.")
     reservation = yield from _choose(desk, lambda found: names in map(_name, found["passengers"]), ahead=True)
     passengers = [new[0] if _name(person) == names else person for person in reservation["passengers"]]
     key = reservation["reservation_id"]
@@ -217,11 +212,13 @@ def _read_person(found: re.Match[str]) -> dict[str, str]:
 
 
 def _change_flights(desk: Desk) -> Talk:
-    cabin = _plain((yield from desk.ask("cabin class")))
+    cabin = yield from _ask_cabin(desk)
     text = yield from desk.ask("flight")
     moves = list(_FLIGHT.finditer(text))
     reservation = yield from _choose(desk, lambda found: _fits_flights(found, cabin, moves))
     method, said = yield from _choose_payment(desk)
+    if not moves and cabin == reservation["cabin"]:
+        raise HandOverError("It is not clear what is to become of the flights.")
     if method.startswith("certificate"):
         raise RefusalError("changes are paid with a gift card or a credit card, not with a certificate")
     if cabin != reservation["cabin"] and is_flown((yield from desk.read_statuses(reservation))):
@@ -232,16 +229,21 @@ def _change_flights(desk: Desk) -> Talk:
         raise RefusalError("the destination of a trip cannot be changed")
     flights = list_flights(reservation)
     for move in moves:
-        place = next(n for n, old in enumerate(reservation["flights"]) if old["origin"] == move["start"])
+        places = [n for n, old in enumerate(reservation["flights"]) if old["origin"] == move["start"]]
+        if not places:
+            raise RefusalError(f"no flight of the reservation leaves {move['start']}")
         found = yield from _search(move["start"], move["goal"], move)
-        flights[place] = {"flight_number": found["flight_number"], "date": move["day"]}
+        flights[places[0]] = {"flight_number": found["flight_number"], "date": move["day"]}
     key = reservation["reservation_id"]
     yield from confirm(f"I will change reservation {key}: {_spell(cabin)}, {text}, with the {said}.")
     yield from _make("update_reservation_flights", reservation_id=key, cabin=cabin, flights=flights, payment_id=method)
 
 
-def _plain(text: str) -> str:
-    return text.replace(" ", "_")
+def _ask_cabin(desk: Desk) -> Talk:
+    cabin = (yield from desk.ask("cabin class")).lower().replace(" ", "_")
+    if cabin not in CABINS:
+        raise HandOverError(f"There is no cabin class {cabin!r}.")
+    return cabin
 
 
 def _spell(name: str) -> str:
@@ -271,22 +273,21 @@ def _search(start: str, goal: str, wish: re.Match[str]) -> Talk:
 def _book(desk: Desk) -> Talk:
     start = yield from desk.ask("city to leave from")
     goal = yield from desk.ask("city to fly to")
-    cabin = _plain((yield from desk.ask("cabin class")))
+    cabin = yield from _ask_cabin(desk)
     text = yield from desk.ask("flight")
     party = yield from desk.ask("travelling party")
-    bags = int((yield from desk.ask("number of checked bags in all")))
+    bags = yield from desk.ask_number("number of checked bags in all")
     insurance = yield from desk.ask("travel insurance")
     said = yield from desk.ask("payment method")
     passengers = [_describe(desk.user), *(_read_person(found) for found in _PERSON.finditer(party))]
     if len(passengers) > MOST_PASSENGERS:
         raise RefusalError(f"a reservation has at most {MOST_PASSENGERS} passengers")
-    methods = [
-        desk.find_payment(part)
-        for part in re.findall(r"(?:\w+ )?\w+ \w+ ending in \d{4}|certificate ending in \d{4}", said)
-    ]
+    methods = [desk.find_payment(part) for part in _METHOD.findall(said)]
     if sum(method.startswith("certificate") for method in methods) > 1:
         raise RefusalError("a reservation takes one certificate at most")
     wishes = list(_FLIGHT.finditer(text))
+    if not methods or len(wishes) not in (1, 2):
+        raise HandOverError("It is not clear which flights are wished, or how they are paid.")
     found = [(yield from _search(start, goal, wishes[0]))]
     if wishes[1:]:
         found.append((yield from _search(goal, start, wishes[1])))
@@ -355,7 +356,7 @@ def _is_entitled(desk: Desk, reservation: dict[str, Any]) -> bool:
     return desk.user["membership"] != "regular" or insured
 
 
-_TASKS: dict[str | None, Callable[[Desk], Talk]] = {
+_TASKS: dict[str, Callable[[Desk], Talk]] = {
     "book_reservation": _book,
     "cancel_reservation": _cancel,
     "update_reservation_baggages": _change_bags,

@@ -44,6 +44,13 @@ class Desk:
             raise HandOverError(f"The customer does not say the {label}.")
         return found
 
+    def ask_number(self, label: str) -> Talk:
+        """Return the number that the user says; raises HandOverError for what is none."""
+        text = yield from self.ask(label)
+        if not text.isdecimal():
+            raise HandOverError(f"The customer says {text!r} as the {label}.")
+        return int(text)
+
     def read_reservation(self, key: str) -> Talk:
         """Return a reservation as the tool shows it; None where there is none."""
         return read((yield call("get_reservation_details", reservation_id=key)))

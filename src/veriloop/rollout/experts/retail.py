@@ -20,13 +20,12 @@ from veriloop.rollout.experts.retail_wish import (
     find_items,
     find_payments,
     find_replaced,
-    find_tool,
     find_variants,
     names_product,
     read_facts,
     split_items,
 )
-from veriloop.rollout.experts.talk import HandOverError, RefusalError, Talk, call, observe, say
+from veriloop.rollout.experts.talk import HANDED_OVER, HandOverError, RefusalError, Talk, call, find_tool, observe, say
 from veriloop.rollout.player import View
 
 _EMAIL = re.compile(r"[\w.+-]+@[\w.-]+\w")
@@ -36,7 +35,6 @@ ATTEMPTS = 3
 """Times that the customer is asked who they are, or for a yes, in one request."""
 LOOKED_UP = ("order_id", "item_ids", "new_item_ids", "payment_method_id")
 """Arguments whose values are found in what was read; all others are taken as the customer says them."""
-HANDED_OVER = "YOU ARE BEING TRANSFERRED TO A HUMAN AGENT. PLEASE HOLD ON."
 COMPLETE = "Please make sure that these are all the items: it can be done only once."
 
 

@@ -4,27 +4,12 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from veriloop.domains.tool import Tool
 from veriloop.rollout.experts.retail_rules import Row
 
-_WORD = re.compile(r"[a-z]+")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 _ORDER = re.compile(r"#?\b(W\d{7})\b", re.IGNORECASE)
 _AND = re.compile(r"\s+and the\s+")
 _ARTICLE = re.compile(r"^(only )?the ")
-
-
-def find_tool(tools: Sequence[Tool], wish: str) -> Tool | None:
-    """Return the tool whose wording has most of its longer words in the wish, None where none has three of four."""
-    words = set(_WORD.findall(wish.lower()))
-    shares = [
-        (len(wanted & words) / len(wanted), len(wanted), tool)
-        for tool in tools
-        for topic in tool.topics
-        if (wanted := {word for word in _WORD.findall(topic.lower()) if len(word) > 3})
-    ]
-    share, _, tool = max(shares, key=lambda found: found[:2], default=(0.0, 0, None))
-    return tool if share >= 0.75 else None
 
 
 def read_facts(said: str, labels: Mapping[str, str]) -> dict[str, str]:

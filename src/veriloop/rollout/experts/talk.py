@@ -5,9 +5,14 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 from veriloop.core.message import Message, ToolCall, Turn
+from veriloop.domains.tool import Tool
 
 Talk = Generator[Message, str, Any]
 """Yields what to say or call and is sent what came of it: a tool's result or what the user said."""
+HANDED_OVER = "YOU ARE BEING TRANSFERRED TO A HUMAN AGENT. PLEASE HOLD ON."
+"""What tau2's policies have an agent say after a transfer."""
+_WORD = re.compile(r"[a-z]+")
+_SENTENCE = re.compile(r"[^.?!]+")
 _YES = re.compile(r"^\W*(yes|yeah|sure|ok)\b", re.IGNORECASE)
 
 
@@ -36,6 +41,22 @@ def confirm(text: str) -> Talk:
         answer = yield say(f"{text} {answer} Shall I go ahead?")
     if not _YES.search(answer):
         raise HandOverError("The customer does not agree.")
+
+
+def find_tool(tools: Sequence[Tool], wish: str) -> Tool | None:
+    """Return the agent's tool of which a sentence has most of a wording's longer words, three of four at least."""
+    sentences = [set(_WORD.findall(sentence)) for sentence in _SENTENCE.findall(wish.lower())]
+    topics = [
+        (wanted, tool)
+        for tool in tools
+        if tool.seat == "agent"
+        for topic in tool.topics
+        # Why somebody wants something says nothing of what it is.
+        if (wanted := {word for word in _WORD.findall(topic.lower().partition(" because ")[0]) if len(word) > 3})
+    ]
+    shares = [(len(wanted & words) / len(wanted), len(wanted), tool) for wanted, tool in topics for words in sentences]
+    share, _, tool = max(shares, key=lambda found: found[:2], default=(0.0, 0, None))
+    return tool if share >= 0.75 else None
 
 
 def observe(turns: Sequence[Turn]) -> list[str]:

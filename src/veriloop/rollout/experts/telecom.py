@@ -13,14 +13,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from veriloop.core.message import Message
-from veriloop.domains.tool import Tool
 from veriloop.rollout.baseline import CLOSING
-from veriloop.rollout.experts.talk import HandOverError, call, confirm, observe, say
+from veriloop.rollout.experts.talk import HANDED_OVER, HandOverError, call, confirm, find_tool, observe, say
 from veriloop.rollout.experts.telecom_phone import STEPS, Desk, Step, Talk, lift_suspension, repair, word_step
 from veriloop.rollout.player import View
 from veriloop.rollout.scripted import STOP
 
-_WORD = re.compile(r"[a-z]+")
 _NUMBER = re.compile(r"\b\d{3}-\d{3}-\d{4}\b")
 _DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
 _NAME = re.compile(r"full name(?: is|:) ([A-Z]\w+ [A-Z]\w+)|([A-Z]\w+ [A-Z]\w+) is the full name", re.IGNORECASE)
@@ -35,7 +33,6 @@ SYMPTOMS = {
     "internet": re.compile(r"mobile (data|internet)|browse|speed", re.IGNORECASE),
     "service": re.compile(r"service|signal|make calls", re.IGNORECASE),
 }
-HANDED_OVER = "YOU ARE BEING TRANSFERRED TO A HUMAN AGENT. PLEASE HOLD ON."
 
 
 class TelecomExpert:
@@ -90,7 +87,7 @@ def _serve(desk: Desk, view: View) -> Talk:
 
 
 def _settle(desk: Desk, view: View, wish: str) -> Talk:
-    tool = _match(view, wish)
+    tool = find_tool(view.tools, wish)
     symptom = next((name for name, pattern in SYMPTOMS.items() if pattern.search(wish)), None)
     if symptom and not tool:
         yield from repair(desk, symptom)
@@ -98,20 +95,6 @@ def _settle(desk: Desk, view: View, wish: str) -> Talk:
     if tool is None or tool.kind != "write":
         raise HandOverError(f"The customer wants what cannot be done here: {wish}")
     return (yield from _change(desk, tool.name))
-
-
-def _match(view: View, wish: str) -> Tool | None:
-    """Return the tool whose wording has most of its longer words in the wish, None where none has three of four."""
-    words = set(_WORD.findall(wish.lower()))
-    shares = [
-        (len(wanted & words) / len(wanted), tool)
-        for tool in view.tools
-        if tool.seat == "agent"
-        for topic in tool.topics
-        if (wanted := {word for word in _WORD.findall(topic.lower()) if len(word) > 3})
-    ]
-    share, tool = max(shares, key=lambda pair: pair[0], default=(0.0, None))
-    return tool if share >= 0.75 else None
 
 
 def _identify(desk: Desk) -> Talk:
