@@ -7,10 +7,12 @@ from veriloop.check.sandbox import shared_sandbox
 from veriloop.core.message import ToolCall, ToolResult, Turn
 from veriloop.core.trace import StopReason, Trace
 from veriloop.core.verdict import Outcome, Verdict
+from veriloop.domains.domain import Caller
 from veriloop.domains.task import Fact, SeatCall
+from veriloop.domains.walk import Walk
 from veriloop.engine.plan import RUBRIC
 from veriloop.proof.blame import Fault, judge_dialogue
-from veriloop.proof.instruction import check_instruction
+from veriloop.proof.instruction import check_instruction, find_underived
 from veriloop.proof.mutant import make_mutants
 from veriloop.proof.prove import attach_checker, prove, prove_in_steps
 from veriloop.proof.replay import closing_words, replay
@@ -222,6 +224,17 @@ class TestInstructions:
         user = task.user.model_copy(update={"identity": ()})
         found = self.found(parcel, task.model_copy(update={"user": user}))
         assert any("neither told nor read" in problem for problem in found)
+
+    def test_only_what_is_described_is_told_by_its_words(self, parcel, many):
+        task = pick(many, "single", tool="update_phone")
+        request = task.user.requests[0]
+        phone = task.wanted[0].arguments["phone"]
+        said = request.facts[0].model_copy(update={"text": f"the one that ends {phone}"})
+        for value, known in ((None, True), (said.text, False), ("none", False)):
+            facts = (said.model_copy(update={"value": value}),)
+            user = task.user.model_copy(update={"requests": (request.model_copy(update={"facts": facts}),)})
+            problems = find_underived(parcel, task.model_copy(update={"user": user}), Walk(parcel, Caller("", "", {})))
+            assert any(f"new_phone {phone!r} is neither told nor read" in problem for problem in problems) is not known
 
     def test_a_refusal_that_the_user_could_lift(self, parcel, many):
         refusals = [task for task in many if task.tags.tier == "refusal"]

@@ -58,7 +58,7 @@ def _steps_before(task: Task, wanted: ToolCall) -> list[Any]:
 def find_underived(domain: Domain, task: Task, walk: Walk) -> list[str]:
     """Return gold arguments that are neither told nor read before, and user steps whose arguments are not told."""
     facts = [*task.user.identity, *(fact for request in task.user.requests for fact in request.facts)]
-    told = {_plain(word) for fact in facts for word in (*_items(fact.value), fact.text, *_WORD.findall(fact.text))}
+    told = {_plain(part) for fact in facts for part in _list_told(fact)} - {""}
     shown = {read.call.name + repr(read.call.arguments): read.content for read in walk.reads}
     problems, read_so_far = [], ""
     for step in task.gold:
@@ -72,6 +72,11 @@ def find_underived(domain: Domain, task: Task, walk: Walk) -> list[str]:
                 problems.append(f"instruction: {step.call.name}: {kind} {value!r} is neither told nor read")
         read_so_far += shown.get(step.call.name + repr(step.call.arguments), "")
     return problems
+
+
+def _list_told(fact: Fact) -> list[Any]:
+    """Return the values that a fact tells: its own, or what stands in the words that only describe it."""
+    return _items(fact.value) if fact.value is not None else [fact.text, *_WORD.findall(fact.text)]
 
 
 def _plain(value: Any) -> str:
