@@ -128,7 +128,7 @@ class TestGrades:
                 assert grade_user(moment, message) == ""
                 graded += 1
             for moment in find_moments(parcel, item, "agent"):
-                if moment.turn.tool_calls:
+                if moment.turn.tool_calls and not any(result.error for result in moment.turn.results):
                     assert grade_agent(parcel, moment, Message(tool_calls=moment.turn.tool_calls)) == ""
                     graded += 1
         assert graded > 60

@@ -49,6 +49,8 @@ FAULTS = (
     faulty.call("{", "get_parcel"), faulty.call("{}", "no_such_tool"), faulty.say({"content": ""}),
 )  # fmt: skip
 
+_NAMED = re.compile(r"(?:Your name is|You are called|Your name:|You are) ([A-Z]\w+ [A-Z]\w+)\.")
+
 
 class Troubles:
     """Spoils a share of all requests, by what is asked and how often it was asked already, at most twice in a row."""
@@ -227,7 +229,10 @@ class TestDefects:
         good = server.play_task_verifier
 
         def object_once(body: dict[str, Any]) -> dict[str, Any]:
-            who = re.search(r"Your name is (.+?)\.", body["messages"][0]["content"])
+            who = re.search(
+                r"(?:Your name is|You are called|Your name:|You are) ([A-Z]\w+ [A-Z]\w+)\.",
+                body["messages"][0]["content"],
+            )
             assert who
             if who[1] in objected:
                 return good(body)

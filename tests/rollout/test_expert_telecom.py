@@ -23,7 +23,7 @@ from veriloop.rollout.experts import load_expert
 from veriloop.rollout.experts.telecom import HANDED_OVER, TelecomExpert
 from veriloop.rollout.experts.telecom_phone import STEPS, Step, word_step
 from veriloop.rollout.player import View
-from veriloop.rollout.scripted import ScriptedUser, asks_for
+from veriloop.rollout.scripted import _CONFIRM, ScriptedUser, asks_for
 
 pytest.importorskip("tau2")
 DOMAIN: Any = load_domain("tau2/telecom")
@@ -114,7 +114,7 @@ def test_a_no_to_a_change_is_no_consent() -> None:
     class Reluctant(ScriptedUser):
         def reply(self, views: Any) -> list[Message]:
             heard = views[0].turns[-1].spoken
-            return [Message(content="No, I do not want that.")] if "go ahead" in heard else super().reply(views)
+            return [Message(content="No, I do not want that.")] if _CONFIRM.search(heard) else super().reply(views)
 
     trace = play(Episode(DOMAIN, task), {"agent": load_expert(DOMAIN.name), "user": Reluctant()})
     called = [call.name for turn in trace.turns if turn.seat == "agent" for call in turn.tool_calls]

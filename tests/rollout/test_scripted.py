@@ -16,7 +16,8 @@ from veriloop.rollout.baseline import CLOSING
 from veriloop.rollout.episode import GREETING
 from veriloop.rollout.player import View
 from veriloop.rollout.quality import measure_user
-from veriloop.rollout.scripted import STOP, TRANSFER, answer, is_said
+from veriloop.rollout.scripted import STOP, TRANSFER, answer
+from veriloop.rollout.wording import is_said
 
 TOOLS = tuple(tool for tool in load_parcel().tools.values() if tool.seat == "user")
 EMAIL = Fact(label="email address", text="bo.lin12@post.example", value="bo.lin12@post.example", kind="email")
@@ -231,3 +232,75 @@ def test_wordings_carry_every_fact_whole():
         said = say(user("hold"), agent("What is the number of days?"), key=str(number)).content
         assert re.search(r"number of days", said, re.IGNORECASE)
         assert is_said("2 days", said)
+
+
+class TestFirstWords:
+    """What a user says at first and what they say then."""
+
+    SLIP = EMAIL.model_copy(update={"slip": "bo.lin13@post.example"})
+    WHIM = DAYS.model_copy(update={"whim": "9 days"})
+
+    def script(self, persona: str = "terse") -> UserScenario:
+        return render_user("Bo Lin", persona, (self.SLIP,), (Request(topic=HOLD.topic, facts=(NUMBER, self.WHIM)),))
+
+    def test_a_slip_is_told_once_and_mended_when_asked_again(self):
+        ask = agent("What is your email address?")
+        first = say(user("hold"), ask, script=self.script()).content
+        assert is_said(self.SLIP.slip, first) and not is_said(self.SLIP.text, first)
+        then = say(user("hold"), ask, user(first), ask, script=self.script()).content
+        assert is_said(self.SLIP.text, then) and not is_said(self.SLIP.slip, then)
+
+    def test_a_whim_is_given_up_when_it_is_repeated(self):
+        first = say(user("hold"), agent("For what number of days?"), script=self.script()).content
+        assert is_said("9 days", first) and not is_said("2 days", first)
+        asked = agent("I will hold VP12345678 for 9 days. Shall I go ahead?")
+        then = say(user("hold"), user(first), asked, script=self.script()).content
+        assert then.startswith("No") and is_said("2 days", then) and not is_said("9 days", then)
+        right = agent("I will hold VP12345678 for 2 days. Shall I go ahead?")
+        assert say(user("hold"), user(first), asked, user(then), right, script=self.script()).content.startswith("Yes")
+
+    def test_a_whim_is_given_up_when_it_is_asked_for_again(self):
+        ask = agent("For what number of days?")
+        then = say(user("hold"), ask, user("9 days is the number of days."), ask, script=self.script()).content
+        assert is_said("2 days", then)
+
+    def test_a_number_that_stands_there_by_chance_is_no_repetition(self):
+        """The right value somewhere in the sentence does not hide that the wrong one was repeated."""
+        asked = agent("I will hold VP12345678 for 9 days, that is 2 days longer. Shall I go ahead?")
+        assert say(user("hold 9 days"), asked, script=self.script()).content.startswith("No")
+
+    @pytest.mark.parametrize(("persona", "tells"), [("polite", True), ("open", True), ("terse", False)])
+    def test_asides_are_for_those_who_like_to_talk(self, persona: str, tells: bool):
+        script = render_user("Bo", persona, (EMAIL,), (HOLD,), ("You are on your lunch break.",))
+        said = [say(script=script, key=str(n)).content for n in range(20)]
+        assert all("I am on my lunch break." in text for text in said) is tells
+        assert not any(text.startswith("I am on my lunch") for text in said)
+
+
+class TestNotKnowing:
+    def test_what_the_script_does_not_hold_is_not_known_and_everything_told_once_more_after_that(self):
+        told = user("Hold VP12345678 for 2 days.")
+        first = say(told, agent("What is your shoe size?")).content
+        assert not is_said("VP12345678", first)
+        again = say(told, agent("What is your shoe size?"), user(first), agent("And your hat size?")).content
+        assert is_said("VP12345678", again) and is_said("2 days", again)
+
+    def test_who_is_asked_what_they_want_says_it(self):
+        told = user("Hold VP12345678 for 2 days.")
+        assert HOLD.topic in say(told, agent("What would you like me to do?")).content
+
+    def test_a_refusal_is_accepted_and_then_the_talk_ends(self):
+        turns = [user("Hold VP12345678 for 2 days."), agent("I cannot do that.")]
+        first = say(*turns).content
+        assert STOP not in first and not is_said("VP12345678", first)
+        assert STOP in say(*turns, user(first), agent("Have a nice day.")).content
+        assert STOP not in say(*turns, user(first), agent("Can I do that tomorrow?")).content
+
+    def test_the_new_number_is_not_the_old_one(self):
+        old = Fact(label="phone number", text="555-111-2222", value="555-111-2222", kind="phone")
+        new = Fact(label="new phone number", text="555-333-4444", value="555-333-4444", argument="phone")
+        script = render_user("Bo", "terse", (old,), (Request(topic="update the phone number", facts=(new,)),))
+        said = say(user("hi"), agent("What is the new phone number?"), script=script).content
+        assert is_said(new.text, said) and not is_said(old.text, said)
+        both = say(user("hi"), agent("What are your phone number and the new phone number?"), script=script).content
+        assert is_said(new.text, both) and is_said(old.text, both)

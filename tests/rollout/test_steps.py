@@ -12,7 +12,7 @@ from veriloop.engine.scenario import render_user
 from veriloop.rollout.episode import GREETING, TURNS_PER_STEP, Episode, Limits
 from veriloop.rollout.oracle import Oracle, ask_step
 from veriloop.rollout.player import View
-from veriloop.rollout.scripted import answer
+from veriloop.rollout.scripted import _ALREADY, answer
 
 pytest.importorskip("tau2")
 DOMAIN: Any = load_domain("tau2/telecom")
@@ -46,7 +46,7 @@ def calls(message: Message) -> list[tuple[str, dict[str, Any]]]:
 def test_reads_are_made_when_asked_for_and_told_as_they_show() -> None:
     assert calls(answer(view(agent(f"{ASK} look at your status bar")))) == [("check_status_bar", {})]
     told = answer(view(agent(f"{ASK} look at your status bar"), made("check_status_bar", "Status Bar: 5G")))
-    assert told.content == "It says: Status Bar: 5G"
+    assert told.content.endswith(": Status Bar: 5G")
 
 
 def test_the_setting_that_the_agent_names_is_chosen_and_none_without_a_name() -> None:
@@ -60,7 +60,7 @@ def test_the_setting_that_the_agent_names_is_chosen_and_none_without_a_name() ->
 def test_a_switch_is_not_flipped_back_at_once_but_a_restart_is_made_again_after_another_step() -> None:
     restart = agent(f"{ASK} restart your phone")
     done = (restart, made("reboot_device", "ok"))
-    assert answer(view(*done, Turn(seat="user", content="Done."), restart)).content == "I have done that already."
+    assert answer(view(*done, Turn(seat="user", content="Done."), restart)).content in _ALREADY
     between = (agent(f"{ASK} make the payment that was requested"), made("make_payment", "Paid."))
     assert calls(answer(view(*done, *between, restart))) == [("reboot_device", {})]
 

@@ -8,7 +8,7 @@ import json
 import random
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from servers.http import ChatServer, Handler, completion
@@ -22,14 +22,17 @@ from veriloop.engine.assembly import write_request
 from veriloop.engine.draft import apply_draft, draft_calls, evidence_reads
 from veriloop.engine.plan import SynthesisPlan, find_reach
 from veriloop.engine.request import drop_implied
+from veriloop.engine.scenario import DECLINES, FACTS, KNOWN, LINKS, QUOTES, WISHES
 from veriloop.engine.setting import Setting
 from veriloop.rollout.player import Player, View
 from veriloop.rollout.scripted import ScriptedUser
+from veriloop.rollout.wording import collect_forms, find_told
 
 CHARS_PER_TOKEN = 4
-_KNOWN = re.compile(r"^- (\w+): their .+ is (.+)$", re.MULTILINE)
+_HAD = re.compile(r"^- (\w+): their .+ is (.+)$", re.MULTILINE)
 _HEARD = re.compile(r"^- (\w+): (.+)$", re.MULTILINE)
-_FACT = re.compile(r"(?:The|Your) ([a-z' ]+?) is (.+?)\.(?= The | Your | Then: |$)")
+_LINK = re.compile("|".join(map(re.escape, LINKS)))
+_SENTENCE = re.compile(r'(?<=[.!?"])\s+')
 
 _FOUND: dict[str, dict[str, str]] = {}
 
@@ -231,7 +234,7 @@ def read_caller(prompt: str) -> Caller:
     assert name
     about, _, rest = prompt.partition("They have also come upon")
     heard = dict(_HEARD.findall(rest.partition("How they talk")[0])) if rest else {}
-    return Caller(name[1], name[1], dict(_KNOWN.findall(about)), heard)
+    return Caller(name[1], name[1], dict(_HAD.findall(about)), heard)
 
 
 def read_scenario(domain: Domain, prompt: str) -> UserScenario:
@@ -240,16 +243,15 @@ def read_scenario(domain: Domain, prompt: str) -> UserScenario:
     parts = dict(
         re.findall(r"^(Persona|Reason for call|Known info|Unknown info|Task instructions): (.*)$", script, re.M)
     )
-    kinds = _labels(domain)
-    identity = _read_facts(parts["Known info"].partition(". ")[2], kinds)
+    identity = _read_facts(domain, parts["Known info"])
     requests = []
-    for wish in parts["Reason for call"].split(" Then: "):
-        wish, *unable = wish.split(" You are not able to ")
-        found = re.match(r"You want to (.+?)\.(?: |$)(.*)", wish)
-        assert found
-        words = [text.partition(": say so")[0] for text in unable]
+    for wish in _LINK.split(parts["Reason for call"]):
+        first, *rest = _SENTENCE.split(wish)
+        topic = _match(WISHES, first)
+        assert topic, first
+        words = [found for sentence in rest if (found := _match(DECLINES, sentence))]
         declines = {name: text for text in words for name in _name_own_tools(domain, text)}
-        requests.append(Request(topic=found[1], facts=_read_facts(found[2], kinds), declines=declines))
+        requests.append(Request(topic=topic, facts=_read_facts(domain, wish), declines=declines))
     return UserScenario(
         persona=parts["Persona"],
         reason_for_call=parts["Reason for call"],
@@ -286,10 +288,23 @@ def _read_call(call: dict[str, Any]) -> ToolCall:
     return ToolCall(id=call["id"], name=call["function"]["name"], arguments=json.loads(call["function"]["arguments"]))
 
 
-def _read_facts(text: str, kinds: dict[str, str]) -> tuple[Fact, ...]:
-    return tuple(
-        Fact(label=label, text=said, value=said, kind=kinds.get(label, "")) for label, said in _FACT.findall(text)
-    )
+def _match(forms: Sequence[str], sentence: str) -> str:
+    """Return what stands in the place of `{}` in a sentence of one of the forms."""
+    patterns = [re.escape(form).replace(r"\{\}", "(.+)") for form in forms]
+    return next((found[1] for pattern in patterns if (found := re.fullmatch(pattern, sentence))), "")
+
+
+def _read_facts(domain: Domain, text: str) -> tuple[Fact, ...]:
+    kinds, forms = _labels(domain), collect_forms(domain.tools.values())
+    found = dict[str, Fact]()
+    for sentence in _SENTENCE.split(text):
+        quoted = _match(QUOTES, sentence)
+        for label, kind in kinds.items():
+            own = [form.replace("{label}", label).replace("{text}", "{}") for form in (*KNOWN, *FACTS)]
+            told = find_told(quoted, label, forms.get(label)) if quoted else [_match(own, sentence)]
+            if told and told[-1]:
+                found.setdefault(label, Fact(label=label, text=told[-1], value=told[-1], kind=kind))
+    return tuple(found.values())
 
 
 def find_callers(domain: Domain, databases: int) -> dict[str, str]:

@@ -4,8 +4,8 @@ A read tool declares what it yields: rows of a *kind* at a path of its result. A
 (the value is one that an earlier read yielded or that the user knows) or a choice the user makes freely.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Pool = dict[str, dict[Any, dict[str, Any]]]
@@ -49,7 +49,8 @@ class Source:
     free: the candidates are samples of an unlimited choice (a new phone number), not all there is. implied: a user
     leaves the value out where nothing else could be meant (their only order), and the agent has to find it. worked_out:
     the agent derives the value from what it read, as a fee by the policy; no read shows it. rests_on: what else has to
-    be read before the value can be chosen, as (kind, value) pairs or (read tool, its arguments as texts).
+    be read before the value can be chosen, as (kind, value) pairs or (read tool, its arguments as texts). forms:
+    sentences in which people tell it, by the wording of a value; those under "" tell any and hold `{text}`.
     """
 
     kind: str
@@ -61,6 +62,7 @@ class Source:
     implied: bool = False
     worked_out: bool = False
     rests_on: Callable[[Any, Scope], Iterable[tuple[str, Any]]] | None = None
+    forms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def candidates(self, scope: Scope) -> list[Any]:
         """Return the values this parameter may take in `scope`, in a stable order."""
@@ -71,6 +73,10 @@ class Source:
     def wording(self, value: Any, scope: Scope) -> str:
         """Return how a user says `value`."""
         return self.say(value, scope) if self.say else str(value)
+
+    def list_forms(self, text: str) -> tuple[str, ...]:
+        """Return the sentences that tell a wording; none where its label has to do."""
+        return self.forms.get(text) or self.forms.get("", ())
 
 
 def ref(kind: str, label: str = "", *, told: bool = True, say: Callable[[Any, Scope], str] | None = None) -> Source:
@@ -91,6 +97,15 @@ def choice(
     fixed = None if callable(values) else tuple(values)
     chosen = values if callable(values) else lambda _scope: fixed or ()
     return Source(kind, label or kind.replace("_", " "), chosen, say, told, free)
+
+
+def said_as(source: Source, *forms: str, **by_wording: tuple[str, ...]) -> Source:
+    """Return the source with sentences in which people tell it.
+
+    forms: with `{text}` for the wording of the value. by_wording: of single wordings, spaces written as underscores.
+    """
+    own = {text.replace("_", " "): sentences for text, sentences in by_wording.items()}
+    return replace(source, forms={**({"": forms} if forms else {}), **own})
 
 
 def harvest(at: str, result: Any) -> list[tuple[Any, dict[str, Any]]]:

@@ -31,7 +31,9 @@ class Fact(Frozen):
     """Something the user can tell: how it is called, how it is said, and the value behind it.
 
     value: the raw value, None where the user can only describe it. argument: the parameter of the wanted
-    call that the fact fixes, empty for facts of identity.
+    call that the fact fixes, empty for facts of identity. forms: sentences in which people say it, with `{text}` or
+    whole; where there are none it is told under its label. slip: what the user says by mistake the first time.
+    whim: what they want at first, until it is repeated to them or asked again.
     """
 
     label: str
@@ -39,6 +41,14 @@ class Fact(Frozen):
     value: JsonValue
     kind: str = ""
     argument: str = ""
+    forms: tuple[str, ...] = ()
+    slip: str = ""
+    whim: str = ""
+
+    @property
+    def at_first(self) -> str:
+        """What the user says for it in the beginning."""
+        return self.slip or self.whim or self.text
 
 
 class Request(Frozen):
@@ -55,7 +65,8 @@ class Request(Frozen):
 class UserScenario(Frozen):
     """Everything the user's seat knows (the fields of tau2's user scenario, with the facts kept apart).
 
-    identity: what the user can say about who they are. instruction texts are rendered from requests and identity.
+    identity: what the user can say about who they are. asides: what is true of them and has no bearing. instruction
+    texts are rendered from these.
     """
 
     persona: str
@@ -65,6 +76,7 @@ class UserScenario(Frozen):
     task_instructions: str
     identity: tuple[Fact, ...] = ()
     requests: tuple[Request, ...] = ()
+    asides: tuple[str, ...] = ()
 
 
 class Tags(Frozen):

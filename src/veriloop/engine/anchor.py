@@ -124,7 +124,9 @@ def _unconfirm(domain: Domain, trace: Trace) -> Trace:
 
 def _leave_out_facts(task: Task, trace: Trace) -> Trace:
     """Return the dialogue with every fact of the requests left out of what the user said; their yes stays."""
-    texts = sorted((fact.text for request in task.user.requests for fact in request.facts), key=len, reverse=True)
+    facts = [fact for request in task.user.requests for fact in request.facts]
+    told = {text for fact in facts for text in (fact.text, *fact.forms) if "{text}" not in text}
+    texts = sorted(told, key=len, reverse=True)
     if not texts:
         return trace
     pattern = re.compile("|".join(map(re.escape, texts)), re.IGNORECASE)

@@ -15,7 +15,10 @@ from veriloop.engine.setting import Order, Setting
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """What a task is to be. drafts: what each of `requests` amounts to, in the same order. persona: name of one."""
+    """What a task is to be.
+
+    drafts: what each of `requests` amounts to, in the same order. persona: name of one. asides: see `UserScenario`.
+    """
 
     tier: str
     persona: str
@@ -23,6 +26,7 @@ class Outline:
     requests: tuple[Request, ...]
     drafts: tuple[Draft, ...]
     gold: tuple[SeatCall, ...]
+    asides: tuple[str, ...] = ()
     told: tuple[str, ...] = ()
     checker: str = ""
 
@@ -33,7 +37,7 @@ def assemble(setting: Setting, pair: PlanPair, order: Order, outline: Outline) -
     return Task(
         domain=domain.name,
         initial=Initial(database=setting.database),
-        user=render_user(setting.caller.name, outline.persona, outline.identity, outline.requests),
+        user=render_user(setting.caller.name, outline.persona, outline.identity, outline.requests, outline.asides),
         gold=number_calls(_drop_repeated(outline.gold), "call"),
         told=outline.told,
         wanted=tuple(
@@ -69,7 +73,8 @@ def write_request(setting: Setting, draft: Draft, rng: random.Random) -> Request
         if source.told and setting.caller.known.get(source.kind) != value:
             text = source.wording(value, setting.walk.scope(setting.session, draft.arguments))
             known = value if str(value) in text or source.say is None else None
-            facts.append(Fact(label=source.label, text=text, value=known, kind=source.kind, argument=name))
+            forms = source.list_forms(text)
+            facts.append(Fact(label=source.label, text=text, value=known, kind=source.kind, argument=name, forms=forms))
     topic = _name_action(draft.tool, rng)
     declines = {name: _name_action(setting.domain.tools[name], rng) for name in draft.declined}
     return Request(topic=topic, facts=tuple(facts), declines=declines)

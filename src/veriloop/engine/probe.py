@@ -26,7 +26,7 @@ from veriloop.llm.structured import ShapeError
 from veriloop.rollout.episode import STOP_TOKENS, Episode
 from veriloop.rollout.player import AsyncPlayer, View
 from veriloop.rollout.quality import measure_user
-from veriloop.rollout.scripted import is_said
+from veriloop.rollout.wording import is_said, is_told
 
 CASES = 5
 """Cases of each role."""
@@ -156,7 +156,7 @@ def probe_user(player: AsyncPlayer, domain: Domain, items: Sequence[Item]) -> It
 
 def probe_agent(player: AsyncPlayer, domain: Domain, items: Sequence[Item]) -> Iterator[Case]:
     """Yield points of demonstrations at which an agent has to look something up, or to make the change agreed on."""
-    moments = [moment for item in items for moment in find_moments(domain, item, "agent") if moment.turn.tool_calls]
+    moments = [moment for item in items for moment in find_moments(domain, item, "agent") if _calls_well(moment.turn)]
     writing = [m for m in moments if domain.tools[m.turn.tool_calls[0].name].kind == "write"]
     reading = [m for m in moments if m not in writing]
 
@@ -164,6 +164,11 @@ def probe_agent(player: AsyncPlayer, domain: Domain, items: Sequence[Item]) -> I
         return grade_agent(domain, moment, message)
 
     yield from _pose(player, {"makes the change": writing, "looks up": reading}, grade)
+
+
+def _calls_well(turn: Turn) -> bool:
+    """Return whether a turn calls and none of it fails: what a caller mistyped finds nothing, whoever looks it up."""
+    return bool(turn.tool_calls) and not any(result.error for result in turn.results)
 
 
 def probe_reflector(reflector: ModelReflector, evidence: Evidence) -> Iterator[Case]:
@@ -241,7 +246,7 @@ def find_told(moment: Moment) -> list[str]:
     before = " ".join(turn.content for turn in moment.trace.turns[: moment.position] if turn.seat == "user")
     scenario = moment.task.user
     facts = [*scenario.identity, *(fact for request in scenario.requests for fact in request.facts)]
-    said = {fact.text for fact in facts if is_said(fact.text, moment.turn.content)}
+    said = {fact.text for fact in facts if is_told(fact, moment.turn.content)}
     return sorted(text for text in said if not is_said(text, before))
 
 

@@ -13,8 +13,10 @@ from veriloop.domains.domain import Domain
 from veriloop.domains.held_out import HeldOut, find_held_out
 from veriloop.domains.session import Session
 from veriloop.domains.task import Initial, Provenance, Request, SeatCall, Tags, Task
+from veriloop.engine.aside import draw_asides
 from veriloop.engine.assembly import number_calls, write_fact
 from veriloop.engine.plan import PlanPair, draw
+from veriloop.engine.quirk import add_slip
 from veriloop.engine.scenario import render_user
 from veriloop.engine.setting import Order, Setting, enter_setting
 
@@ -193,7 +195,9 @@ def _assemble(case: _Case, pair: PlanPair, order: Order, gold: Sequence[SeatCall
     number = write_fact(setting, case.troubles.identity, setting.caller.known[case.troubles.identity])
     request = Request(topic=case.scene.rng.choice(symptom.topics))
     # What may turn out to be needed is no part of the wish: nobody has to be asked for it.
-    user = render_user(setting.caller.name, persona, (number, *facts.values()), (request,))
+    quirks = order.roll("quirks")
+    told, wishes = add_slip((number, *facts.values()), (request,), setting.walk, setting.session, quirks)
+    user = render_user(setting.caller.name, persona, told, wishes, draw_asides(quirks))
     tools = setting.domain.tools
     acts = {step.call.name for step in gold if step.seat == "agent" and tools[step.call.name].kind != "read"}
     holds = [*symptom.holds, *(step for fault in case.faults for step in fault.holds)] if cured else symptom.lacks

@@ -1,33 +1,114 @@
-"""Rendering what the user knows and wants as text (the fields of tau2's user scenario)."""
+"""Rendering what the user knows and wants as text (the fields of tau2's user scenario).
+
+The wording is drawn by what is said, so that equal scenarios read alike and different ones differ.
+"""
 
 import random
+from collections.abc import Sequence
 
+from veriloop.core.base import derive_seed
 from veriloop.domains.task import Fact, Request, UserScenario
 from veriloop.engine.plan import PERSONAS
 
+NAMES = ("Your name is {}.", "You are {}.", "You are called {}.", "Your name: {}.")
+KNOWN = ("Your {label} is {text}.", "The {label} on your account is {text}.", "Your {label}: {text}.")
+WISHES = (
+    "You want to {}.",
+    "You would like to {}.",
+    "You are calling to {}.",
+    "You hope to {}.",
+    "What you want is to {}.",
+    "You have decided to {}.",
+)
+FACTS = (
+    "The {label} is {text}.",
+    "The {label} is to be {text}.",
+    "As the {label} you give {text}.",
+    "For the {label} you say {text}.",
+    "Asked for the {label}, you answer {text}.",
+    "What you have in mind for the {label} is {text}.",
+)
+QUOTES = ('You put it like this: "{}"', 'In your words: "{}"', 'You say: "{}"')
+SLIPS = (
+    "The first time you tell the {label} you get it wrong and say {slip}; when it is not found or you are asked again, "
+    "you give the right one.",
+    "By mistake you first say that the {label} is {slip}, and correct that as soon as you are told that there is none.",
+)
+WHIMS = (
+    "At first you want the {label} to be {whim}; when the agent asks again or sums it up, you change your mind: now "
+    "it is {text}.",
+    "You begin by asking for {whim} as the {label}. Only when you hear it repeated, or are asked again, do you prefer "
+    "{text}, and you say so.",
+)
+DECLINES = (
+    "You are not able to {}: say so when you are asked to.",
+    "If you are asked to {}, say that you are not able to.",
+)
+LINKS = (" Then: ", " After that: ", " When that is settled: ", " Next: ")
+UNKNOWN = (
+    "You know nothing else about your account.",
+    "Nothing else about your account is known to you.",
+    "You do not remember anything more about your account.",
+    "Of your account you know only this.",
+)
+RULES = (
+    ("Say nothing that is not written here.", "Make nothing up.", "Keep to what is written here."),
+    (
+        "Say yes when the agent repeats what you want.",
+        "Agree when the agent sums up what you want.",
+        "When the agent has understood you and asks for your consent, give it.",
+    ),
+    (
+        "If the agent says that something cannot be done, accept it.",
+        "Take no for an answer.",
+        "If something turns out not to be possible, leave it at that.",
+    ),
+)
 
-def render_user(name: str, persona: str, identity: tuple[Fact, ...], requests: tuple[Request, ...]) -> UserScenario:
+
+def render_user(
+    name: str, persona: str, identity: Sequence[Fact], requests: Sequence[Request], asides: Sequence[str] = ()
+) -> UserScenario:
     """Write a scenario; `persona` is a name in PERSONAS."""
-    known = [f"Your name is {name}."] + [f"Your {fact.label} is {fact.text}." for fact in identity]
+    rng = random.Random(derive_seed("scenario", name, *(fact.text for fact in identity)))
+    known = [rng.choice(NAMES).format(name), *(_write_known(fact, rng) for fact in identity)]
+    rng.shuffle(known)
     return UserScenario(
         persona=PERSONAS[persona],
-        reason_for_call=" Then: ".join(render_request(request) for request in requests),
-        known_info=" ".join(known),
-        unknown_info="You know nothing else about your account.",
-        task_instructions=(
-            "Say nothing that is not written here. Say yes when the agent repeats what you want. "
-            "If the agent says that something cannot be done, accept it."
-        ),
-        identity=identity,
-        requests=requests,
+        reason_for_call=rng.choice(LINKS).join(render_request(request) for request in requests),
+        known_info=" ".join([*known, *asides]),
+        unknown_info=rng.choice(UNKNOWN),
+        task_instructions=" ".join(rng.choice(ways) for ways in RULES),
+        identity=tuple(identity),
+        requests=tuple(requests),
+        asides=tuple(asides),
     )
 
 
 def render_request(request: Request) -> str:
     """Write one wish with the facts that belong to it and what the user cannot do about it."""
-    facts = [f"The {fact.label} is {fact.text}." for fact in request.facts]
-    declined = [f"You are not able to {words}: say so when you are asked to." for words in request.declines.values()]
-    return " ".join([f"You want to {request.topic}.", *facts, *declined])
+    rng = random.Random(derive_seed("request", request.topic, *(fact.text for fact in request.facts)))
+    facts = [part for fact in request.facts for part in _write_fact(fact, rng)]
+    declined = [rng.choice(DECLINES).format(words) for words in request.declines.values()]
+    return " ".join([rng.choice(WISHES).format(request.topic), *facts, *declined])
+
+
+def _write_known(fact: Fact, rng: random.Random) -> str:
+    return " ".join([rng.choice(KNOWN).format(label=fact.label, text=fact.text), *_write_quirk(fact, rng)])
+
+
+def _write_fact(fact: Fact, rng: random.Random) -> list[str]:
+    """Return the sentences about one fact; one that people have their own words for may be quoted."""
+    if fact.forms and rng.random() < 0.5:
+        told = rng.choice(QUOTES).format(rng.choice(fact.forms).format(label=fact.label, text=fact.text))
+    else:
+        told = rng.choice(FACTS).format(label=fact.label, text=fact.text)
+    return [told, *_write_quirk(fact, rng)]
+
+
+def _write_quirk(fact: Fact, rng: random.Random) -> list[str]:
+    ways = SLIPS if fact.slip else WHIMS if fact.whim else ()
+    return [rng.choice(ways).format(label=fact.label, text=fact.text, slip=fact.slip, whim=fact.whim)] if ways else []
 
 
 def pick_topic(topics: tuple[str, ...], fallback: str, rng: random.Random) -> str:

@@ -9,9 +9,11 @@ from veriloop.domains.domain import Domain
 from veriloop.domains.session import Session
 from veriloop.domains.task import Fact, Request, SeatCall, Task
 from veriloop.domains.walk import grounds
+from veriloop.engine.aside import draw_asides
 from veriloop.engine.assembly import Outline, assemble, write_fact, write_request
 from veriloop.engine.draft import Draft, apply_draft, draft_calls, draft_write, evidence_reads
 from veriloop.engine.plan import REPAIR, PlanPair, SynthesisPlan, Weights, draw
+from veriloop.engine.quirk import add_slip, add_whim
 from veriloop.engine.repair import synthesise_repair
 from veriloop.engine.request import drop_implied
 from veriloop.engine.role.cast import DraftError
@@ -69,9 +71,10 @@ def synthesise(domain: Domain, pair: PlanPair, order: Order) -> Task | None:
         return None
     gold: list[SeatCall] = []
     requests: list[Request] = []
-    session = setting.session.fork()
+    session, quirks = setting.session.fork(), order.roll("quirks")
     for draft in drafts:
         request = drop_implied(domain, setting.caller, session, draft, write_request(setting, draft, rng), rng)
+        request = add_whim(domain, session, setting.walk, draft, request, quirks)
         scope = setting.walk.scope(session, draft.arguments)
         apply_draft(session, draft)
         told = frozenset(fact.value for fact in (*identity, *request.facts) if isinstance(fact.value, str | int))
@@ -80,7 +83,8 @@ def synthesise(domain: Domain, pair: PlanPair, order: Order) -> Task | None:
         gold += [SeatCall(seat="agent", call=setting.walk.reads[position].call) for position in reads]
         gold += draft_calls(draft) if draft.denied_by is None else []
         requests.append(request)
-    outline = Outline(tier, persona, identity, tuple(requests), tuple(drafts), tuple(gold))
+    identity, wishes = add_slip(identity, requests, setting.walk, setting.session, quirks)
+    outline = Outline(tier, persona, identity, wishes, tuple(drafts), tuple(gold), draw_asides(quirks))
     return assemble(setting, pair, order, outline)
 
 

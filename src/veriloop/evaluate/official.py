@@ -43,10 +43,10 @@ from veriloop.core.verdict import Outcome, Verdict
 from veriloop.domains.domain import Domain
 from veriloop.domains.task import Fact, Initial, Request, SeatCall, Task, UserScenario
 from veriloop.evaluate.adapter import Chair, GatheringPlayer
-from veriloop.evaluate.first_person import speak, speak_wish
 from veriloop.evaluate.own import EvalConfig, Progress, summarise
 from veriloop.evaluate.record import Place, Played, Record, score_of
 from veriloop.rollout.episode import STOP_TOKENS
+from veriloop.rollout.first_person import speak, speak_wish
 from veriloop.rollout.player import Player
 from veriloop.store.file import write_json, write_lines
 from veriloop.store.tau2 import find_data, to_tau2_task

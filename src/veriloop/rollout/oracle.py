@@ -7,7 +7,7 @@ from veriloop.domains.domain import Domain
 from veriloop.domains.task import Request, SeatCall, Task
 from veriloop.rollout.baseline import CLOSING
 from veriloop.rollout.player import View
-from veriloop.rollout.scripted import is_said
+from veriloop.rollout.wording import is_told
 
 HANDED_OVER = "You are being transferred to somebody who can help you with that."
 _YES = ("yes", "go ahead", "that's right")
@@ -60,7 +60,7 @@ class Oracle(Gold):
         request = requests[min(settled, len(requests) - 1)] if requests else None
         said = " ".join(turn.spoken for turn in view.turns if turn.seat == "user")
         facts = (*task.user.identity, *(request.facts if request else ()))
-        if missing := [fact.label for fact in facts if not is_said(fact.text, said)]:
+        if missing := [fact.label for fact in facts if not is_told(fact, said)]:
             return Message(content=f"Could you tell me your {' and the '.join(missing)}?")
         step = next_step(task.gold, view.turns)
         if step is None and hands_over(self._domain, task):

@@ -7,7 +7,8 @@ from veriloop.core.base import Frozen
 from veriloop.core.message import Turn
 from veriloop.core.trace import StopReason, Trace
 from veriloop.domains.task import Fact, UserScenario
-from veriloop.rollout.scripted import count_settled, is_said
+from veriloop.rollout.scripted import count_settled
+from veriloop.rollout.wording import is_said, is_told
 
 _VALUE = re.compile(r"(?=[\w.@+-]*\d)\w(?:[\w.@+-]*\w)?")
 """A run of letters, digits and the marks of addresses that holds a digit."""
@@ -40,7 +41,7 @@ def measure_user(trace: Trace, scenario: UserScenario) -> UserQuality:
     said = " ".join(turn.content for turn in trace.turns if turn.seat == "user")
     ended = trace.stop in (StopReason.USER_STOP, StopReason.OUT_OF_SCOPE)
     raised = count_settled(trace.turns) >= len(scenario.requests)
-    untold = [fact.label for fact in _request_facts(scenario) if not is_said(fact.text, said)] if ended else []
+    untold = [fact.label for fact in _request_facts(scenario) if not is_told(fact, said)] if ended else []
     refused = _agent_gave_up(trace.turns)
     return UserQuality(
         goal_told=not untold or refused,

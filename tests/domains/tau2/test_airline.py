@@ -28,7 +28,8 @@ from veriloop.domains.tau2.airline_data import (
     wished_day,
     wished_trips,
 )
-from veriloop.domains.tau2.airline_source import CANDIDATES, SOURCES, TOPICS, YIELDS
+from veriloop.domains.tau2.airline_source import CANDIDATES, SOURCES, YIELDS
+from veriloop.domains.tau2.airline_topic import TOPICS
 from veriloop.domains.tau2.shared import split_of
 from veriloop.domains.walk import READS_PER_TOOL, Walk, draft_arguments, explore, grounds, pooled_values
 from veriloop.engine.planner import write_plans

@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import json
+import re
 from typing import Any
 
 import pytest
@@ -85,7 +86,8 @@ def test_what_a_good_model_submits_is_proved(player, parcel, bench, tier):
 def test_the_prompt_says_who_calls_and_what_is_wanted(player, parcel):
     order, task = find_order(player, parcel, "refusal")
     prompt = open_drafting(player, parcel, order, "refusal").messages[0]["content"]
-    assert f"The caller is {task.user.known_info.split('Your name is ')[1].split('.')[0]}." in prompt
+    (name,) = re.findall(r"The caller is ([A-Z]\w+ [A-Z]\w+)\.", prompt)
+    assert name in task.user.known_info
     assert all(str(fact.value) in prompt for fact in task.user.identity)
     assert 'of tier "refusal": 1 request, in this order:\n- one that the policy forbids' in prompt
     assert "should rest on rule P" in prompt
@@ -156,7 +158,9 @@ class TestMending:
         own["requests"][0]["topic"] = "have it my way"
         with FaultyServer(call("submit_task", **own)) as server:
             made = draft(open_drafting(server, parcel, order))
-        assert f"You want to have it my way. The {fact.label} is {fact.value}, you know." in made.user.reason_for_call
+        assert " to have it my way." in made.user.reason_for_call
+        assert made.user.requests[0].facts[0].text == f"{fact.value}, you know"
+        assert f"{fact.value}, you know" in made.user.reason_for_call
 
 
 def try_draft(player, parcel, order):

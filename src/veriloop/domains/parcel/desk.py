@@ -11,12 +11,18 @@ from veriloop.core.base import derive_seed
 from veriloop.core.errors import ToolError
 from veriloop.domains.parcel.rows import Claim, Customer, Day, Parcel, ParcelDatabase
 from veriloop.domains.parcel.world import DAYS, coin_name, coin_phone, coin_street
-from veriloop.domains.source import Scope, Source, Yield, choice, ref
+from veriloop.domains.source import Scope, Source, Yield, choice, ref, said_as
 from veriloop.domains.tool import tool
 
 EMAIL = ref("email", "email address")
 PHONE = ref("phone", "phone number")
-TRACKING = replace(ref("tracking", "tracking number"), implied=True)
+TRACKING = said_as(
+    replace(ref("tracking", "tracking number"), implied=True),
+    "It's about {text}.",
+    "The parcel is {text}.",
+    "I mean parcel {text}.",
+    "It says {text} on the slip.",
+)
 CUSTOMER = ref("customer_id", "customer number", told=False)
 
 
@@ -30,13 +36,48 @@ def _sample(kind: str, make: Any) -> Any:
     return values
 
 
-DAY = choice("day", DAYS, "delivery day")
-STREET = choice("street", _sample("street", coin_street), "new address", free=True)
-NEIGHBOUR = choice("neighbour", _sample("neighbour", coin_name), "neighbour's name", free=True)
-NEW_PHONE = choice("new_phone", _sample("new_phone", coin_phone), "new phone number", free=True)
-HOLD_DAYS = choice("days", (2, 3, 4, 5, 6, 7, 8, 9, 10, 12), "number of days", say=lambda value, _: f"{value} days")
+DAY = said_as(
+    choice("day", DAYS, "delivery day"),
+    "Please bring it on {text}.",
+    "{text} would suit me best.",
+    "I will be at home on {text}.",
+    "Somebody is in on {text}.",
+    "Let it be {text}, please.",
+)
+STREET = said_as(
+    choice("street", _sample("street", coin_street), "new address", free=True),
+    "It should go to {text}.",
+    "I live at {text} now.",
+    "Please take it to {text}.",
+    "{text} is where I can be found.",
+)
+NEIGHBOUR = said_as(
+    choice("neighbour", _sample("neighbour", coin_name), "neighbour's name", free=True),
+    "The neighbour is called {text}.",
+    "{text} next door will take it.",
+    "Please ring for {text}.",
+    "I have agreed it with {text}.",
+)
+NEW_PHONE = said_as(
+    choice("new_phone", _sample("new_phone", coin_phone), "new phone number", free=True),
+    "From now on I can be reached at {text}.",
+    "My new number is {text}.",
+    "Please put down {text} instead of the old one.",
+)
+HOLD_DAYS = said_as(
+    choice("days", (2, 3, 4, 5, 6, 7, 8, 9, 10, 12), "number of days", say=lambda value, _: f"{value} days"),
+    "I am away for {text}.",
+    "{text} would do.",
+    "I will come for it within {text}.",
+    "Please keep it for {text}.",
+)
 TRANSFER_REASON = choice("transfer_reason", ("neither the desk nor the app can do it",), told=False)
-LOCKER = ref("locker_id", "locker", say=lambda value, scope: str(scope.pool["locker_id"][value]["name"]))
+LOCKER = said_as(
+    ref("locker_id", "locker", say=lambda value, scope: str(scope.pool["locker_id"][value]["name"])),
+    "The one at {text} is closest to me.",
+    "I pass {text} on my way home.",
+    "{text} would be the handiest.",
+)
 
 KINDS: dict[str, Source] = {source.kind: source for source in (EMAIL, PHONE, TRACKING)}
 

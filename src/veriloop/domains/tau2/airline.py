@@ -10,7 +10,8 @@ from tau2.domains.airline.utils import AIRLINE_POLICY_PATH
 from veriloop.domains.domain import Caller, Domain
 from veriloop.domains.tau2.airline_clause import CLAUSES
 from veriloop.domains.tau2.airline_data import load_tables
-from veriloop.domains.tau2.airline_source import KINDS, SOURCES, TOPICS, YIELDS
+from veriloop.domains.tau2.airline_source import KINDS, SOURCES, YIELDS
+from veriloop.domains.tau2.airline_topic import TOPICS
 from veriloop.domains.tau2.held_out import load_held_out
 from veriloop.domains.tau2.shared import Declarations, SharedDomain, split_of
 

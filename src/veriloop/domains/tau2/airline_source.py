@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from veriloop.core.base import derive_seed
-from veriloop.domains.source import Scope, Source, Yield, choice, ref
+from veriloop.domains.source import Scope, Source, Yield, choice, ref, said_as
 from veriloop.domains.tau2.airline_data import (
     CABINS,
     count_paid_bags,
@@ -372,14 +372,45 @@ def _flight_days(scope: Scope) -> list[str]:
 
 
 USER = ref("user_id", "user id")
-RESERVATION = replace(choice("reservation_id", _list_changeable, "reservation number"), implied=True)
+RESERVATION = said_as(
+    replace(choice("reservation_id", _list_changeable, "reservation number"), implied=True),
+    "It's about reservation {text}.",
+    "The booking is {text}.",
+    "I mean reservation {text}.",
+    "My confirmation says {text}.",
+)
 # Always told: the same words might be about trips that are left out here, or about another one with that passenger.
 CANCELLED = replace(RESERVATION, values=_list_cancellable, implied=False, free=True)
 AHEAD = replace(RESERVATION, values=_list_unflown, implied=False, free=True)
-CABIN = choice("cabin", CABINS, "cabin class", say=_say_plainly)
-FLIGHTS = replace(choice("flight", _list_flights, "flight", say=_say_flights, free=True), rests_on=_searches)
-PAYMENT = replace(ref("payment_id", "payment method", say=_say_payment), implied=True)
-TOTAL = choice("total_baggages", _list_bag_totals, "number of checked bags in all")
+CABIN = said_as(
+    choice("cabin", CABINS, "cabin class", say=_say_plainly),
+    "Seats in {text} would be good.",
+    "The class should be {text}.",
+    "I want to sit in {text}.",
+)
+FLIGHTS = said_as(
+    replace(choice("flight", _list_flights, "flight", say=_say_flights, free=True), rests_on=_searches),
+    "What suits me is {text}.",
+    "I was thinking of {text}.",
+    "The times work best with {text}.",
+    the_same_flights_as_now=(
+        "The flights stay as they are.",
+        "I do not want other flights.",
+        "The flights themselves suit me.",
+    ),
+)
+PAYMENT = said_as(
+    replace(ref("payment_id", "payment method", say=_say_payment), implied=True),
+    "Please use my {text}.",
+    "My {text} is to be used for it.",
+    "It should go through my {text}.",
+)
+TOTAL = said_as(
+    choice("total_baggages", _list_bag_totals, "number of checked bags in all"),
+    "Checked bags in all: {text}.",
+    "With everything together we check {text} bags.",
+    "The total of checked bags should come to {text}.",
+)
 PAID = replace(choice("nonfree_baggages", _count_paid, told=False), worked_out=True, rests_on=_rests_on_owner)
 PASSENGERS = choice("passenger", _list_passengers, "change of passengers", say=_say_passengers, free=True)
 DUE = replace(
@@ -404,14 +435,30 @@ SOURCES: dict[str, dict[str, Source]] = {
         "user_id": USER,
         # Where no flight back is wished, the trip goes one way.
         "flight_type": replace(choice("flight_type", ("one_way", "round_trip"), told=False), worked_out=True),
-        "origin": choice("origin", _trip_values("origin"), "city to leave from", free=True),
-        "destination": choice("destination", _trip_values("destination", "origin"), "city to fly to", free=True),
+        "origin": said_as(
+            choice("origin", _trip_values("origin"), "city to leave from", free=True),
+            "I start from {text}.",
+            "We leave from {text}.",
+        ),
+        "destination": said_as(
+            choice("destination", _trip_values("destination", "origin"), "city to fly to", free=True),
+            "I am heading to {text}.",
+            "My destination is {text}.",
+        ),
         "cabin": CABIN,
         "flights": replace(FLIGHTS, values=_list_trip_flights, say=_say_trip_flights),
-        "passengers": replace(PASSENGERS, values=_list_travellers, say=_say_travellers, label="travelling party"),
+        "passengers": said_as(
+            replace(PASSENGERS, values=_list_travellers, say=_say_travellers, label="travelling party"),
+            "The people on it: {text}.",
+            "Those who fly are {text}.",
+        ),
         "total_baggages": replace(TOTAL, values=_list_booked_bags),
         "nonfree_baggages": PAID,
-        "insurance": choice("insurance", ("yes", "no"), "travel insurance"),
+        "insurance": said_as(
+            choice("insurance", ("yes", "no"), "travel insurance"),
+            yes=("Please insure the trip.", "I want the insurance with it.", "And add the insurance."),
+            no=("I do not need the insurance.", "Leave the insurance out, please.", "No insurance for me."),
+        ),
         "payment_methods": replace(
             choice("payment", _list_payments, "payment method", say=_say_payments, free=True),
             worked_out=True,
@@ -433,43 +480,4 @@ YIELDS: dict[str, tuple[Yield, ...]] = {
     "get_user_details": (Yield("reservation_id", "reservations[]"), Yield("payment_id", "payment_methods{}.id")),
     "get_reservation_details": (Yield("flight.flight_number", "flights[].flight_number"),),
     "search_direct_flight": (Yield("flight.flight_number", "[].flight_number"),),
-}
-
-TOPICS: dict[str, tuple[str, ...]] = {
-    "book_reservation": (
-        "book a trip",
-        "make a new reservation",
-        "reserve flights for a trip",
-        "buy tickets for a trip",
-    ),
-    "cancel_reservation": (
-        "cancel a reservation because plans have changed",
-        "call off a trip because something came up",
-        "have a booking cancelled because the trip is off",
-        "cancel a whole trip because of a change of plans",
-    ),
-    "update_reservation_flights": (
-        "change the cabin or a flight of a reservation",
-        "have a booked flight or its cabin changed",
-        "rebook a trip to another flight or class",
-        "get other flights or seats in another class for a booked trip",
-    ),
-    "update_reservation_baggages": (
-        "change the checked bags of a reservation",
-        "have another number of bags on a booking",
-        "correct how many bags are checked on a trip",
-        "get the luggage of a booked trip changed",
-    ),
-    "update_reservation_passengers": (
-        "change who flies on a reservation",
-        "put somebody else on a booking",
-        "get the passengers of a trip changed",
-        "have a name on a booked trip changed",
-    ),
-    "send_certificate": (
-        "get compensation for a flight that the airline cancelled",
-        "be compensated for a cancelled flight",
-        "complain about a cancelled flight and get a voucher for it",
-        "ask for a certificate because a flight was cancelled",
-    ),
 }

@@ -7,12 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 from veriloop.core.base import derive_seed
-from veriloop.domains.source import Scope, Source, Yield, choice, ref
+from veriloop.domains.source import Scope, Source, Yield, choice, ref, said_as
 
 CANDIDATES = 30
 """Values offered for one parameter at most."""
 
 _STREETS = ("Maple Lane", "Harbor Street", "Quarry Road", "Linden Avenue", "Mill Court", "Orchard Way", "Canal Street")
+_ADDRESS_FORMS = {
+    "address1": ("We live at {text} now.", "The new place is {text}.", "It has to go to {text}."),
+    "address2": ("{text} it is, in that building.", "There we are in {text}."),
+    "city": ("The town is {text}.", "We have moved to {text}."),
+}
 _CITIES = (
     ("Portland", "OR", "972"),
     ("Austin", "TX", "787"),
@@ -127,25 +132,75 @@ def _address_part(field: str, label: str) -> Source:
         ]
         return list(dict.fromkeys(address[field] for address in fitting))
 
-    return choice(f"new_{field}", values, label, free=True)
+    return said_as(choice(f"new_{field}", values, label, free=True), *_ADDRESS_FORMS.get(field, ()))
 
 
 EMAIL = ref("email", "email address")
 FIRST_NAME = ref("first_name", "first name")
 LAST_NAME = ref("last_name", "last name")
 ZIP = ref("zip", "zip code")
-ORDER = replace(ref("order_id", "order number"), implied=True)
+ORDER = said_as(
+    replace(ref("order_id", "order number"), implied=True),
+    "It's about order {text}.",
+    "The order is {text}.",
+    "I mean order {text}.",
+    "My confirmation says {text}.",
+)
 USER = ref("user_id", "user id", told=False)
 PRODUCT = ref("product_id", "product id", told=False)
-PAYMENT = replace(ref("payment_method_id", "payment method", say=_say_payment), implied=True)
-REASON = choice(
-    "reason",
-    ("no longer needed", "ordered by mistake", "found a better price", "delivery takes too long"),
-    "reason for cancelling",
+PAYMENT = said_as(
+    replace(ref("payment_method_id", "payment method", say=_say_payment), implied=True),
+    "Please use my {text}.",
+    "My {text} is to be used for it.",
+    "It should go through my {text}.",
 )
-ITEMS = replace(choice("item_id", _list_item_ids, "item to change", say=_say_items), implied=True)
-RETURNED = replace(ITEMS, label="item to return")
-NEW_ITEMS = choice("variant_id", _list_new_item_ids, "replacement item", say=_say_new_items)
+REASON = said_as(
+    choice(
+        "reason",
+        ("no longer needed", "ordered by mistake", "found a better price", "delivery takes too long"),
+        "reason for cancelling",
+    ),
+    no_longer_needed=(
+        "I no longer need it.",
+        "It is of no use to me any more.",
+        "We can do without it after all.",
+        "I got one as a present in the meantime.",
+    ),
+    ordered_by_mistake=(
+        "I ordered it by mistake.",
+        "It was a mistake to order it.",
+        "I clicked on the wrong button.",
+        "My son ordered it without asking.",
+    ),
+    found_a_better_price=(
+        "I found it cheaper somewhere else.",
+        "Another shop has it at a better price.",
+        "I have seen it for less money.",
+    ),
+    delivery_takes_too_long=(
+        "It takes too long to arrive.",
+        "I cannot wait that long for it.",
+        "It would come too late for me.",
+    ),
+)
+ITEMS = said_as(
+    replace(choice("item_id", _list_item_ids, "item to change", say=_say_items), implied=True),
+    "I am talking about {text}.",
+    "What I do not like is {text}.",
+    "This concerns {text}.",
+)
+RETURNED = said_as(
+    replace(ITEMS, label="item to return"),
+    "I am talking about {text}.",
+    "What I do not want to keep is {text}.",
+    "I am not happy with {text}.",
+)
+NEW_ITEMS = said_as(
+    choice("variant_id", _list_new_item_ids, "replacement item", say=_say_new_items),
+    "What I would rather have is {text}.",
+    "Please make it {text}.",
+    "I prefer {text}.",
+)
 ADDRESS = {
     "address1": _address_part("address1", "new street address"),
     "address2": _address_part("address2", "new apartment or suite"),

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from veriloop.domains.source import Scope, Source, Yield, choice, ref
+from veriloop.domains.source import Scope, Source, Yield, choice, ref, said_as
 
 
 def _say_line(value: Any, scope: Scope) -> str:
@@ -23,14 +23,27 @@ PHONE_NUMBER = ref("phone_number", "phone number")
 FULL_NAME = ref("full_name", "full name")
 BIRTH = ref("date_of_birth", "date of birth")
 CUSTOMER = ref("customer_id", "customer id", told=False)
-LINE = replace(ref("line_id", "line", say=_say_line), implied=True)
+LINE = said_as(
+    replace(ref("line_id", "line", say=_say_line), implied=True),
+    "It's about the line {text}.",
+    "I mean the line with {text}.",
+)
 BILL = ref("bill_id", "bill", told=False)
 RECORD = choice("record", _list_records, "record", told=False)
-AMOUNT = choice("gb_amount", (0.5, 1.0, 1.5, 2.0, 3.0), "amount of data to add", say=_say_amount)
-REASON = choice(
-    "reason",
-    ("traveling for a while", "phone lost", "phone being repaired", "line not needed at the moment"),
-    "reason for suspending",
+AMOUNT = said_as(
+    choice("gb_amount", (0.5, 1.0, 1.5, 2.0, 3.0), "amount of data to add", say=_say_amount),
+    "{text} more should do.",
+    "I was thinking of {text}.",
+    "Let's say {text}.",
+)
+REASON = said_as(
+    choice(
+        "reason",
+        ("traveling for a while", "phone lost", "phone being repaired", "line not needed at the moment"),
+        "reason for suspending",
+    ),
+    "Put down {text} as the reason.",
+    "It's because of this: {text}.",
 )
 # What users are told to choose on their phone stands in the policy; no user decides it.
 MODE = choice("mode", ("4g_5g_preferred", "4g_only", "3g_only", "2g_only"), "network mode", told=False)

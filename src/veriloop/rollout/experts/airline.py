@@ -28,13 +28,18 @@ from veriloop.rollout.experts.talk import (
     HandOverError,
     RefusalError,
     Talk,
+    agree,
+    ask_for,
     call,
-    confirm,
     find_tool,
     observe,
     say,
+    settle,
+    word_done,
+    word_refusal,
 )
 from veriloop.rollout.player import View
+from veriloop.rollout.wording import collect_forms
 
 ASKED = 3
 """Questions for the user id until a person takes over."""
@@ -65,7 +70,7 @@ class AirlineExpert:
 
 def _answer(view: View) -> Message:
     wish, *seen = observe(view.turns)
-    desk = Desk([wish])
+    desk = Desk([wish], collect_forms(view.tools))
     talk = _serve(desk, view.tools)
     message = next(talk)
     for text in seen:
@@ -81,9 +86,9 @@ def _serve(desk: Desk, tools: Sequence[Tool]) -> Talk:
         try:
             yield from _identify(desk)
             yield from _settle(desk, tools, wish)
-            closing = f"That is done. {CLOSING}"
+            closing = f"{word_done(wish)} {CLOSING}"
         except RefusalError as reason:
-            closing = f"I am sorry, but I cannot do that: {reason}. {CLOSING}"
+            closing = f"{word_refusal(reason)} {CLOSING}"
         except HandOverError as reason:
             yield call("transfer_to_human_agents", summary=str(reason))
             closing = HANDED_OVER
@@ -103,14 +108,14 @@ def _identify(desk: Desk) -> Talk:
         if asked == ASKED:
             raise HandOverError("The customer gives no user id.")
         asked += 1
-        yield say("Could you tell me your user id?")
+        yield ask_for("user id of your profile")
 
 
 def _settle(desk: Desk, tools: Sequence[Tool], wish: str) -> Talk:
     tool = find_tool(tools, wish)
     if tool is None or tool.name not in _TASKS:
         raise HandOverError(f"The customer wants what cannot be done here: {wish}")
-    yield from _TASKS[tool.name](desk)
+    yield from settle(lambda: _TASKS[tool.name](desk))
 
 
 def _choose(desk: Desk, fits: Callable[[dict[str, Any]], bool], *, ahead: bool = False) -> Talk:
@@ -118,10 +123,13 @@ def _choose(desk: Desk, fits: Callable[[dict[str, Any]], bool], *, ahead: bool =
 
     ahead: of trips not begun alone.
     """
-    named = set(_MENTIONED.findall(desk.said))
-    key = named.pop() if len(named) == 1 else (yield from desk.ask("reservation number", needed=False))
+    key = _find_mentioned(desk) or (yield from desk.ask("reservation number", needed=False))
     if key:
         reservation = yield from desk.read_reservation(key)
+        if reservation is None:
+            yield say(f"I do not find reservation {key}. Could you tell me the reservation number once more?")
+            key = _find_mentioned(desk) or key
+            reservation = yield from desk.read_reservation(key)
         if reservation is None:
             raise RefusalError(f"there is no reservation {key}")
         if reservation["user_id"] != desk.user["user_id"]:
@@ -138,6 +146,12 @@ def _choose(desk: Desk, fits: Callable[[dict[str, Any]], bool], *, ahead: bool =
     return fitting[0]
 
 
+def _find_mentioned(desk: Desk) -> str | None:
+    """Return the reservation number that was told last, else one that was mentioned last, however it was said."""
+    named = _KEY.findall(desk.find_fact("reservation number") or "") or _MENTIONED.findall(desk.said)
+    return named[-1] if named else None
+
+
 def _cancel(desk: Desk) -> Talk:
     reservation = yield from _choose(desk, lambda _: True, ahead=True)
     statuses = yield from desk.read_statuses(reservation)
@@ -150,7 +164,7 @@ def _cancel(desk: Desk) -> Talk:
         yield say("What is the reason for cancelling: your health, the weather, or something else?")
     if not free and not _COVERED.search(desk.said):
         raise RefusalError("the insurance covers health and weather only")
-    yield from confirm(f"I will cancel reservation {reservation['reservation_id']}.")
+    yield from agree(f"I will cancel reservation {reservation['reservation_id']}.")
     yield from _make("cancel_reservation", reservation_id=reservation["reservation_id"])
 
 
@@ -169,7 +183,7 @@ def _change_bags(desk: Desk) -> Talk:
     paid = desk.count_paid_bags(reservation["cabin"], len(reservation["passengers"]), total)
     key = reservation["reservation_id"]
     cost = f"{paid} of them are paid for in all, at {BAG} dollars each."
-    yield from confirm(f"I will have {total} checked bags on reservation {key}, with the {said}. {cost}")
+    yield from agree(f"I will have {total} checked bags on reservation {key}, with the {said}. {cost}")
     yield from _make(
         "update_reservation_baggages",
         reservation_id=key,
@@ -199,7 +213,7 @@ def _change_passengers(desk: Desk) -> Talk:
     reservation = yield from _choose(desk, lambda found: names in map(_name, found["passengers"]), ahead=True)
     passengers = [new[0] if _name(person) == names else person for person in reservation["passengers"]]
     key = reservation["reservation_id"]
-    yield from confirm(f"I will put {text} on reservation {key}.")
+    yield from agree(f"I will put {text} on reservation {key}.")
     yield from _make("update_reservation_passengers", reservation_id=key, passengers=passengers)
 
 
@@ -235,7 +249,7 @@ def _change_flights(desk: Desk) -> Talk:
         found = yield from _search(move["start"], move["goal"], move)
         flights[places[0]] = {"flight_number": found["flight_number"], "date": move["day"]}
     key = reservation["reservation_id"]
-    yield from confirm(f"I will change reservation {key}: {_spell(cabin)}, {text}, with the {said}.")
+    yield from agree(f"I will change reservation {key}: {_spell(cabin)}, {text}, with the {said}.")
     yield from _make("update_reservation_flights", reservation_id=key, cabin=cabin, flights=flights, payment_id=method)
 
 
@@ -296,7 +310,7 @@ def _book(desk: Desk) -> Talk:
     payments = _share(desk, methods, fares * len(passengers) + BAG * paid)
     kind = "round_trip" if len(wishes) > 1 else "one_way"
     trip = f"a {_spell(kind)} from {start} to {goal} in {_spell(cabin)}, {text}, for {party}, {bags} checked bags"
-    yield from confirm(f"I will book {trip}, travel insurance: {insurance}, paid with: {said}.")
+    yield from agree(f"I will book {trip}, travel insurance: {insurance}, paid with: {said}.")
     yield from _make(
         "book_reservation",
         user_id=desk.user["user_id"],
@@ -347,7 +361,7 @@ def _compensate(desk: Desk) -> Talk:
         raise HandOverError("It is not clear which cancelled flight is meant.")
     amount = amounts.pop()
     about = f"{text}: " if text else ""
-    yield from confirm(f"I can send you a certificate, {about}{amount} dollars as compensation.")
+    yield from agree(f"I can send you a certificate, {about}{amount} dollars as compensation.")
     yield from _make("send_certificate", user_id=desk.user["user_id"], amount=amount)
 
 

@@ -1,11 +1,11 @@
 """What the airline's expert knows and works out: the profile, the reservations, the policy in its own words."""
 
 import json
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from veriloop.rollout.experts.talk import HandOverError, Talk, call, say
+from veriloop.rollout.experts.talk import HandOverError, Talk, ask_for, call
+from veriloop.rollout.wording import Forms, find_told
 
 TODAY = "2024-05-15"
 DAY_AGO = "2024-05-14T15:00:00"
@@ -17,9 +17,10 @@ MOST_PASSENGERS = 5
 
 @dataclass
 class Desk:
-    """What is known in one dialogue. heard: what the user has said of the present wish."""
+    """What is known in one dialogue. heard: what the user has said of the present wish. forms: how facts are told."""
 
     heard: list[str]
+    forms: dict[str, Forms] = field(default_factory=dict)
     user: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -29,16 +30,14 @@ class Desk:
 
     def find_fact(self, label: str) -> str | None:
         """Return what the user says a thing is, in any of the ways that people put it."""
-        name = re.escape(label)
-        found = re.findall(rf"\b(?:The|My) {name}(?: is|:) (.+?)\.(?=\s|$)|([^.?!]+?) is the {name}\.", self.said)
-        texts = [(after or before).strip() for after, before in found]
+        texts = find_told(self.said, label, self.forms.get(label))
         return texts[-1] if texts else None
 
     def ask(self, label: str, *, needed: bool = True) -> Talk:
         """Return what the user says a thing is, asked for once where it was not told; None where nobody needs it."""
         found = self.find_fact(label)
         if found is None:
-            yield say(f"Could you tell me the {label}?")
+            yield ask_for(label)
             found = self.find_fact(label)
         if found is None and needed:
             raise HandOverError(f"The customer does not say the {label}.")

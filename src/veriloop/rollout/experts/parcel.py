@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from veriloop.core.base import derive_seed
-from veriloop.core.message import Message, ToolCall, ToolResult, Turn
+from veriloop.core.message import Message, ToolCall, ToolResult
 from veriloop.domains.session import parse_content
+from veriloop.domains.tool import Tool
 from veriloop.rollout.experts.parcel_rules import find_objection
+from veriloop.rollout.experts.talk import find_tool
 from veriloop.rollout.player import View
+from veriloop.rollout.wording import Forms, collect_forms, find_told
 
 _CLOSINGS = ("Is there anything else I can help you with?", "Anything else I can do for you?", "Anything else?")
 _DONE = ("That is done.", "Done.", "It is done.")
@@ -20,14 +23,13 @@ _CONFIRMED = re.compile(r"\b(shall i go ahead|should i go ahead|is that correct)
 _YES = re.compile(r"^\W*yes\b", re.IGNORECASE)
 _EMAIL = re.compile(r"[\w.+-]+@[\w.-]+\w")
 _PHONE = re.compile(r"\b555-\d{3}-\d{4}\b")
-_NEW_PHONE = re.compile(r"new phone number(?: is|:)? (555-\d{3}-\d{4})|(555-\d{3}-\d{4}) is the new phone number", re.I)
 _TRACKING = re.compile(r"\bVP\d{8}\b")
 _DAY = re.compile(r"\b(monday|tuesday|wednesday|thursday|friday|saturday|sunday)\b", re.IGNORECASE)
 _STREET = re.compile(r"\b([A-Z][a-z]+ (?:Lane|Road|Street|Way|Row|Hill) \d+)\b")
-_NEIGHBOUR = re.compile(r"neighbour's name(?: is|:)? ([A-Z]\w+ [A-Z]\w+)|([A-Z]\w+ [A-Z]\w+) is the neighbour's name")
 _DAYS = re.compile(r"\b(\d+) days\b")
 _LOCKER = re.compile(r"\b([A-Z][a-z]+ (?:Square|Gate|Court|Corner))\b")
 
+NEW_PHONE = "new phone number"
 _ASK_WISH = "What would you like me to do?"
 TURN_ON_LOCKER = "please turn on locker pickup in your app."
 TAKE_PHOTO = "please take a photo of the damage in your app."
@@ -35,27 +37,30 @@ TAKE_PHOTO = "please take a photo of the damage in your app."
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What a customer may want: the tool for it, words that give it away, what must be told, how it is repeated."""
+    """What a customer may want: the tool for it, words that give it away, what must be told, how it is repeated.
+
+    pattern: of what must be told, or the label under which it is.
+    """
 
     tool: str
     words: re.Pattern[str]
     argument: str = ""
-    pattern: re.Pattern[str] | None = None
+    pattern: re.Pattern[str] | str = ""
     question: str = ""
     summary: str = ""
 
 
-def _intent(tool: str, words: str, summary: str, argument: str = "", pattern: Any = None, question: str = "") -> Intent:
+def _intent(tool: str, words: str, summary: str, argument: str = "", pattern: Any = "", question: str = "") -> Intent:
     return Intent(tool, re.compile(words, re.IGNORECASE), argument, pattern, question, summary)
 
 
 INTENTS = (
     _intent("update_phone", "phone number (on|for|you have)|update (the|my) phone|new phone number",
-            "set your phone number to {value}", "phone", _NEW_PHONE, "What is the new phone number?"),
+            "set your phone number to {value}", "phone", NEW_PHONE, "What is the new phone number?"),
     _intent("redirect_to_locker", "locker", "send parcel {tracking} to the locker at {value}", "locker_id", _LOCKER,
             "Which locker should it go to?"),
     _intent("leave_with_neighbour", "neighbour", "leave parcel {tracking} with your neighbour {value}", "neighbour",
-            _NEIGHBOUR, "What is the neighbour's name?"),
+            "neighbour's name", "What is the neighbour's name?"),
     _intent("file_damage_claim", "damage|broken", "file a damage claim for parcel {tracking}"),
     _intent("file_loss_claim", "lost|loss|never came", "file a loss claim for parcel {tracking}"),
     _intent("refund_express_fee", "fee|express", "pay back the express fee of parcel {tracking}"),
@@ -71,8 +76,13 @@ INTENTS = (
 
 @dataclass(slots=True)
 class Memory:
-    """What the dialogue has shown: who calls, and what was said and read since the last request was closed."""
+    """What the dialogue has shown: who calls, and what was said and read since the last request was closed.
 
+    tools: those of the agent. forms: how facts are told.
+    """
+
+    tools: Sequence[Tool]
+    forms: dict[str, Forms]
     customer: dict[str, str] | None = None
     tried: set[str] = field(default_factory=set)
     all_said: list[str] = field(default_factory=list)
@@ -80,6 +90,10 @@ class Memory:
     answers: list[tuple[ToolCall, Any]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     read_since_ask: bool = False
+
+    def find_told(self, label: str) -> list[str]:
+        """Return what was told under a label since the last request was closed."""
+        return find_told(" ".join(self.said), label, self.forms.get(label))
 
     def answer(self, name: str, **arguments: Any) -> Any:
         """Return the latest result of a call made for this request, or None."""
@@ -101,7 +115,7 @@ class ParcelExpert:
 
 
 def _decide(view: View) -> Message:
-    memory = _remember(view.turns)
+    memory = _remember(view)
     voice = random.Random(derive_seed("expert", view.key, len(view.turns)))
     for step in (_identify, _understand):
         result = step(memory, voice)
@@ -117,9 +131,9 @@ def _number(message: Message, view: View) -> Message:
     return message.model_copy(update={"tool_calls": calls})
 
 
-def _remember(turns: Sequence[Turn]) -> Memory:
-    memory = Memory()
-    for turn in turns[1:]:
+def _remember(view: View) -> Memory:
+    memory = Memory(view.tools, collect_forms(view.tools))
+    for turn in view.turns[1:]:
         if turn.seat == "user":
             memory.said.append(turn.spoken)
             memory.all_said.append(turn.spoken)
@@ -142,10 +156,10 @@ def _remember(turns: Sequence[Turn]) -> Memory:
 def _identify(memory: Memory, voice: random.Random) -> Message | None:
     if memory.customer:
         return None
-    told = _NEW_PHONE.sub("", " ".join(memory.all_said))
+    told, new = " ".join(memory.all_said), memory.find_told(NEW_PHONE)
     for pattern, tool, argument in ((_EMAIL, "find_customer", "email"), (_PHONE, "find_customer_by_phone", "phone")):
         for value in reversed(pattern.findall(told)):
-            if value not in memory.tried:
+            if value not in memory.tried and value not in new:
                 return _call(tool, **{argument: value})
     sorry = "I could not find you by that. " if memory.tried else ""
     ask = ("Could you give me your email address or phone number?", "What is your email address or phone number?")
@@ -183,6 +197,8 @@ def _find_tracking(memory: Memory) -> str | None:
 
 def _find_intent(memory: Memory) -> Intent | None:
     for text in memory.said:
+        if tool := find_tool(memory.tools, text):
+            return next((intent for intent in INTENTS if intent.tool == tool.name), None)
         for intent in INTENTS:
             if intent.words.search(text):
                 return intent
@@ -199,8 +215,8 @@ def _serve(memory: Memory, intent: Intent, voice: random.Random) -> Message:
         if parcel is None:
             return _call("get_parcel", tracking=tracking)
         if not isinstance(parcel, dict):
-            return _refuse("there is no parcel with that tracking number", voice)
-    value = _last(intent.pattern, memory.said) if intent.pattern else None
+            return _refuse_or_ask_again(memory, f"there is no parcel {tracking}", voice)
+    value = _find_value(memory, intent.pattern)
     if intent.pattern and value is None:
         return Message(content=intent.question)
     extra = _check_extra(memory, intent, customer, parcel, value)
@@ -215,6 +231,21 @@ def _serve(memory: Memory, intent: Intent, voice: random.Random) -> Message:
         summary = intent.summary.format(tracking=tracking, value=value)
         return Message(content=f"I will {summary}. {voice.choice(_CONFIRM)}")
     return _change(memory, intent, _target(intent, customer, tracking, value, extra), voice)
+
+
+def _refuse_or_ask_again(memory: Memory, reason: str, voice: random.Random) -> Message:
+    """Ask for the tracking number once more: anybody mistypes one."""
+    again = f"Sorry, {reason}. Could you check the tracking number?"
+    asked = any(text.endswith("Could you check the tracking number?") for text in memory.asked)
+    return _refuse(reason, voice) if asked else Message(content=again)
+
+
+def _find_value(memory: Memory, pattern: re.Pattern[str] | str) -> str | None:
+    """Return what was said last that fits a pattern, or was told under a label."""
+    if isinstance(pattern, re.Pattern):
+        return _last(pattern, memory.said)
+    told = memory.find_told(pattern) if pattern else []
+    return told[-1] if told else None
 
 
 def _check_extra(memory: Memory, intent: Intent, customer: Any, parcel: Any, value: str | None) -> Any:
@@ -289,10 +320,9 @@ def _call(name: str, **arguments: Any) -> Message:
     return Message(tool_calls=(ToolCall(id="", name=name, arguments=arguments),))
 
 
-def _last(pattern: re.Pattern[str] | None, said: Sequence[str]) -> str | None:
-    """Return what was said last that fits the pattern (of several groups the one that matched)."""
-    found = pattern.findall(" ".join(said)) if pattern else []
+def _last(pattern: re.Pattern[str], said: Sequence[str]) -> str | None:
+    """Return what was said last that fits the pattern."""
+    found = pattern.findall(" ".join(said))
     if not found:
         return None
-    value = found[-1] if isinstance(found[-1], str) else next(group for group in found[-1] if group)
-    return value.lower() if pattern is _DAY else value
+    return found[-1].lower() if pattern is _DAY else found[-1]

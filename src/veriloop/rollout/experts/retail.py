@@ -25,8 +25,23 @@ from veriloop.rollout.experts.retail_wish import (
     read_facts,
     split_items,
 )
-from veriloop.rollout.experts.talk import HANDED_OVER, HandOverError, RefusalError, Talk, call, find_tool, observe, say
+from veriloop.rollout.experts.talk import (
+    HANDED_OVER,
+    HandOverError,
+    RefusalError,
+    Talk,
+    ask_for,
+    call,
+    find_tool,
+    join_labels,
+    observe,
+    say,
+    sum_up,
+    word_done,
+    word_refusal,
+)
 from veriloop.rollout.player import View
+from veriloop.rollout.wording import Forms, collect_forms
 
 _EMAIL = re.compile(r"[\w.+-]+@[\w.-]+\w")
 _YES = re.compile(r"^\W*(yes|yeah|yep|sure|ok|okay|correct|go ahead|please do)\b", re.IGNORECASE)
@@ -50,10 +65,11 @@ class RetailExpert:
 
 @dataclass
 class Desk:
-    """What is known in one dialogue. heard: what the user has said of the present wish."""
+    """What is known in one dialogue. heard: what the user has said of the present wish. forms: how facts are told."""
 
     tools: tuple[Tool, ...]
     heard: list[str]
+    forms: dict[str, Forms]
     files: Files = field(default_factory=Files)
 
     @property
@@ -82,7 +98,8 @@ class Desk:
 
 def _answer(view: View) -> Message:
     seen = observe(view.turns)
-    desk = Desk(tuple(tool for tool in view.tools if tool.seat == "agent"), [seen[0]])
+    tools = tuple(tool for tool in view.tools if tool.seat == "agent")
+    desk = Desk(tools, [seen[0]], collect_forms(tools))
     talk = _serve(desk)
     message = next(talk)
     for text in seen[1:]:
@@ -101,9 +118,9 @@ def _serve(desk: Desk) -> Talk:
             # A change may have moved the balance of a gift card, so each wish begins with a look at the profile.
             yield from desk.read("get_user_details", user_id=user_id)
             yield from _settle(desk)
-            closing = f"That is done. {CLOSING}"
+            closing = f"{word_done(desk.said)} {CLOSING}"
         except RefusalError as reason:
-            closing = f"I am sorry, I cannot do that: {reason}. {CLOSING}"
+            closing = f"{word_refusal(reason)} {CLOSING}"
         except HandOverError as reason:
             yield call("transfer_to_human_agents", summary=str(reason))
             closing = HANDED_OVER
@@ -115,7 +132,7 @@ def _identify(desk: Desk) -> Talk:
     """Look the customer up by what they say, asking until something fits; raises RefusalError where nothing does."""
     tried, sorry = list[Row](), ""
     for _ in range(ATTEMPTS):
-        for tool, known in _list_lookups(desk.said):
+        for tool, known in _list_lookups(desk):
             if known not in tried:
                 tried.append(known)
                 found = yield call(tool, **known)
@@ -126,9 +143,10 @@ def _identify(desk: Desk) -> Talk:
     raise RefusalError("I do not find your profile, and without it nothing can be changed")
 
 
-def _list_lookups(said: str) -> list[tuple[str, Row]]:
+def _list_lookups(desk: Desk) -> list[tuple[str, Row]]:
+    said = desk.said
     lookups: list[tuple[str, Row]] = [("find_user_id_by_email", {"email": email}) for email in _EMAIL.findall(said)]
-    name = read_facts(said, _NAMED)
+    name = read_facts(said, _NAMED, desk.forms)
     return [*lookups, ("find_user_id_by_name_zip", name)] if len(name) == len(_NAMED) else lookups
 
 
@@ -142,7 +160,7 @@ def _settle(desk: Desk) -> Talk:
         raise HandOverError(f"The customer wants what cannot be done here: {desk.said}")
     for _ in range(ATTEMPTS):
         told, wish = yield from _understand(desk, tool)
-        answer = yield say(f"{_sum_up(desk, tool, told, wish)} Shall I go ahead?")
+        answer = yield sum_up(_describe_change(desk, tool, told, wish))
         # A yes that comes with another value is none to what was summed up.
         if _YES.search(answer) and _read_told(desk, tool)[0] == told:
             yield from _change(desk, tool, wish)
@@ -166,11 +184,11 @@ def _understand(desk: Desk, tool: Tool) -> Talk:
     Asks once for what is missing where not just one thing can be meant or that is forbidden; raises RefusalError where
     none or several are allowed then.
     """
-    told, missing = _read_told(desk, tool)
+    told, missing = yield from _hear(desk, tool)
     wishes = yield from _list_wishes(desk, tool, told)
     if missing and (len(wishes) != 1 or find_objection(desk.files, tool.name, wishes[0])):
-        yield say(f"Could you tell me {_join(missing)}?")
-        told, missing = _read_told(desk, tool)
+        yield ask_for(*missing)
+        told, missing = yield from _hear(desk, tool)
         wishes = yield from _list_wishes(desk, tool, told)
     reasons = [find_objection(desk.files, tool.name, wish) for wish in wishes]
     allowed = [wish for wish, reason in zip(wishes, reasons, strict=True) if reason is None]
@@ -178,18 +196,24 @@ def _understand(desk: Desk, tool: Tool) -> Talk:
         return told, allowed[0]
     if reasons and not allowed:
         raise RefusalError(reasons[0])
-    raise RefusalError(f"I do not find out what is meant; I would have to know {_join(missing or ['right details'])}")
+    raise RefusalError(
+        f"I do not find out what is meant; I would have to know {join_labels(missing or ['right details'])}"
+    )
 
 
-def _join(labels: Sequence[str]) -> str:
-    *others, last = [f"the {label}" for label in labels]
-    return f"{', '.join(others)} and {last}" if others else last
+def _hear(desk: Desk, tool: Tool) -> Talk:
+    """Return what was told and what was not, after asking once more for an order number by which there is nothing."""
+    told, missing = _read_told(desk, tool)
+    if (number := told.get("order_id")) and (yield from desk.read_order(number)) is None:
+        yield say(f"I do not find {number}. Could you tell me the order number once more?")
+        told, missing = _read_told(desk, tool)
+    return told, missing
 
 
 def _read_told(desk: Desk, tool: Tool) -> tuple[dict[str, str], list[str]]:
     """Return what was told by argument, and how that is called which was not."""
     labels = _label(tool)
-    told = read_facts(desk.said, labels)
+    told = read_facts(desk.said, labels, desk.forms)
     return told, [label for name, label in labels.items() if name not in told]
 
 
@@ -272,7 +296,7 @@ def _list_ids(items: Sequence[Row]) -> list[str]:
     return [item["item_id"] for item in items]
 
 
-def _sum_up(desk: Desk, tool: Tool, told: dict[str, str], wish: Row) -> str:
+def _describe_change(desk: Desk, tool: Tool, told: dict[str, str], wish: Row) -> str:
     """Return the details of a change, in the customer's own words where there are some."""
     details = {
         **{name: text for name, text in wish.items() if isinstance(text, str)},

@@ -5,24 +5,20 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from veriloop.rollout.experts.retail_rules import Row
+from veriloop.rollout.wording import Forms, find_told
 
-_SENTENCE = re.compile(r"(?<=[.!?])\s+")
 _ORDER = re.compile(r"#?\b(W\d{7})\b", re.IGNORECASE)
 _AND = re.compile(r"\s+and the\s+")
 _ARTICLE = re.compile(r"^(only )?the ")
 
 
-def read_facts(said: str, labels: Mapping[str, str]) -> dict[str, str]:
-    """Return what was told last under each label: "The city is Rome", "My city: Rome", "Rome is the city".
+def read_facts(said: str, labels: Mapping[str, str], forms: Mapping[str, Forms]) -> dict[str, str]:
+    """Return what was told last under each label or in sentences of its own.
 
-    labels: how facts are called, by the names under which they are returned.
+    labels: how facts are called, by the names under which they are returned. forms: such sentences by label.
     """
-    found = dict[str, str]()
-    for sentence in _SENTENCE.split(said):
-        for name, label in labels.items():
-            forms = rf"(?:the|my) {label}(?: is|:) (.+?)[.!]?|(.+) is the {label}[.!]?"
-            if told := re.fullmatch(forms, sentence.strip(), re.IGNORECASE):
-                found[name] = told[1] or told[2]
+    told = {name: find_told(said, label, forms.get(label)) for name, label in labels.items()}
+    found = {name: texts[-1] for name, texts in told.items() if texts}
     if "order_id" in labels and (order := _ORDER.findall(said)):
         found["order_id"] = f"#{order[-1].upper()}"
     return found

@@ -14,20 +14,28 @@ from typing import Any
 
 from veriloop.core.message import Message
 from veriloop.rollout.baseline import CLOSING
-from veriloop.rollout.experts.talk import HANDED_OVER, HandOverError, call, confirm, find_tool, observe, say
+from veriloop.rollout.experts.talk import (
+    HANDED_OVER,
+    HandOverError,
+    agree,
+    ask_for,
+    call,
+    find_tool,
+    observe,
+    say,
+    settle,
+    word_done,
+    word_refusal,
+)
 from veriloop.rollout.experts.telecom_phone import STEPS, Desk, Step, Talk, lift_suspension, repair, word_step
 from veriloop.rollout.player import View
 from veriloop.rollout.scripted import STOP
+from veriloop.rollout.wording import collect_forms
 
 _NUMBER = re.compile(r"\b\d{3}-\d{3}-\d{4}\b")
 _DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
-_NAME = re.compile(r"full name(?: is|:) ([A-Z]\w+ [A-Z]\w+)|([A-Z]\w+ [A-Z]\w+) is the full name", re.IGNORECASE)
 _AMOUNT = re.compile(r"\b(\d+(?:\.\d+)?) GB\b")
-_OWN_NUMBER = re.compile(
-    r"phone number(?: is|:)? (\d{3}-\d{3}-\d{4})|(\d{3}-\d{3}-\d{4}) is the phone number", re.IGNORECASE
-)
-_LINE = re.compile(r"\bline(?: is|:) (\d{3}-\d{3}-\d{4})|(\d{3}-\d{3}-\d{4}) is the line", re.IGNORECASE)
-_REASON = re.compile(r"reason for suspending(?: is|:) ([^.]+)\.|([^.]+) is the reason for suspending", re.IGNORECASE)
+_WHO = "Could you tell me your phone number, or your full name and your date of birth?"
 SYMPTOMS = {
     "mms": re.compile(r"picture messag|\bmms\b|photo", re.IGNORECASE),
     "internet": re.compile(r"mobile (data|internet)|browse|speed", re.IGNORECASE),
@@ -49,7 +57,7 @@ def _answer(view: View) -> Message:
     seen, ticket = observe(view.turns), view.system.partition("Ticket: ")[2]
     solo = any(tool.name in STEPS for tool in view.tools)
     wish, seen = (ticket, seen) if solo else (seen[0], seen[1:])
-    desk = Desk(view.system, [wish])
+    desk = Desk(view.system, [wish], collect_forms(view.tools))
     talk = _serve(desk, view)
     message = _give(next(talk), solo)
     for text in [*seen, None]:
@@ -91,10 +99,10 @@ def _settle(desk: Desk, view: View, wish: str) -> Talk:
     symptom = next((name for name, pattern in SYMPTOMS.items() if pattern.search(wish)), None)
     if symptom and not tool:
         yield from repair(desk, symptom)
-        return f"That is done. {CLOSING}"
+        return f"{word_done(wish)} {CLOSING}"
     if tool is None or tool.kind != "write":
         raise HandOverError(f"The customer wants what cannot be done here: {wish}")
-    return (yield from _change(desk, tool.name))
+    return (yield from settle(lambda: _change(desk, tool.name)))
 
 
 def _identify(desk: Desk) -> Talk:
@@ -103,10 +111,10 @@ def _identify(desk: Desk) -> Talk:
         number = _find_number(desk)
         if number:
             found = yield call("get_customer_by_phone", phone_number=number)
-        elif (name := _NAME.search(desk.said)) and (born := _DATE.search(desk.said)):
-            found = yield call("get_customer_by_name", full_name=name[1] or name[2], dob=born[0])
+        elif (name := desk.find_fact("full name")) and (born := _DATE.search(desk.said)):
+            found = yield call("get_customer_by_name", full_name=name, dob=born[0])
         else:
-            yield say("Could you tell me your phone number, or your full name and your date of birth?")
+            yield say(_WHO)
             continue
         customers = _read(found)
         if customers:
@@ -114,16 +122,15 @@ def _identify(desk: Desk) -> Talk:
             desk.number = number or desk.customer["phone_number"]
             return
         desk.heard.clear()
-        yield say("I find nobody by that. Could you tell me your full name and your date of birth?")
+        yield say(f"I find nobody by that. {_WHO}")
 
 
 def _find_number(desk: Desk) -> str | None:
     """Return the number that the customer calls theirs; one of which they do not say what it is, where no name is."""
-    if own := _OWN_NUMBER.search(desk.said):
-        return own[1] or own[2]
-    if _NAME.search(desk.said) or _LINE.search(desk.said):
+    own = _NUMBER.search(desk.find_fact("phone number") or "")
+    if own is None and (desk.find_fact("full name") or desk.find_fact("line")):
         return None
-    found = _NUMBER.search(desk.said)
+    found = own or _NUMBER.search(desk.said)
     return found[0] if found else None
 
 
@@ -139,21 +146,21 @@ def _change(desk: Desk, tool: str) -> Talk:
     line = yield from _choose_line(desk)
     arguments: dict[str, Any] = {"customer_id": desk.customer["customer_id"], "line_id": line["line_id"]}
     if tool == "refuel_data":
-        arguments["gb_amount"] = float((yield from _ask(desk, "amount of data to add", _AMOUNT)))
+        arguments["gb_amount"] = yield from _ask_amount(desk)
     if tool == "suspend_line":
-        arguments["reason"] = yield from _ask(desk, "reason for suspending", _REASON)
+        arguments["reason"] = yield from _ask(desk, "reason for suspending")
     refusal = yield from _find_refusal(desk, tool, line, arguments)
     if refusal:
-        return f"I am sorry, but I cannot do that: {refusal} {CLOSING}"
+        return f"{word_refusal(refusal)} {CLOSING}"
     said = [line["phone_number"], *(f"{arguments[name]}" for name in ("gb_amount", "reason") if name in arguments)]
     price = " The price per GB of the plan is charged with the next bill." if tool == "refuel_data" else ""
     unit = " GB" if tool == "refuel_data" else ""
-    yield from confirm(f"You want this for the line: {', '.join(said)}{unit}.{price}")
+    yield from agree(f"You want this for the line: {', '.join(said)}{unit}.{price}")
     if tool == "resume_line":
         yield from lift_suspension(desk, line)
     else:
         yield call(tool, **arguments)
-    return f"That is done. {CLOSING}"
+    return f"{word_done(tool)} {CLOSING}"
 
 
 def _choose_line(desk: Desk) -> Talk:
@@ -161,20 +168,29 @@ def _choose_line(desk: Desk) -> Talk:
     numbers = {line["phone_number"]: line for line in lines}
     if len(lines) == 1:
         return lines[0]
-    number = yield from _ask(desk, "line", _LINE)
+    number = yield from _ask(desk, "line")
     if number not in numbers:
         raise HandOverError(f"The customer has no line {number}.")
     return numbers[number]
 
 
-def _ask(desk: Desk, label: str, pattern: re.Pattern[str]) -> Talk:
-    found = pattern.search(desk.said)
-    if not found:
-        yield say(f"Could you tell me the {label}?")
-        found = pattern.search(desk.said)
-    if not found:
+def _ask(desk: Desk, label: str) -> Talk:
+    if desk.find_fact(label) is None:
+        yield ask_for(label)
+    told = desk.find_fact(label)
+    if told is None:
         raise HandOverError(f"The customer does not say the {label}.")
-    return next(group for group in found.groups() if group).strip()
+    return told
+
+
+def _ask_amount(desk: Desk) -> Talk:
+    """Return how many GB are wished, the last number of GB that was told."""
+    if not _AMOUNT.search(desk.said):
+        yield ask_for("amount of data to add")
+    found = _AMOUNT.findall(desk.said)
+    if not found:
+        raise HandOverError("The customer does not say the amount of data to add.")
+    return float(found[-1])
 
 
 def _find_refusal(desk: Desk, tool: str, line: dict[str, Any], arguments: dict[str, Any]) -> Talk:
@@ -182,11 +198,11 @@ def _find_refusal(desk: Desk, tool: str, line: dict[str, Any], arguments: dict[s
     if tool == "refuel_data":
         used = _read((yield call("get_data_usage", customer_id=arguments["customer_id"], line_id=line["line_id"])))
         if float(used["data_refueling_gb"]) + arguments["gb_amount"] > 2:
-            return "no more than 2 GB can be refueled."
+            return "no more than 2 GB can be refueled"
     if tool == "resume_line":
         bills = _read((yield call("get_bills_for_customer", customer_id=arguments["customer_id"])))
         if any(bill["status"] in ("Overdue", "Awaiting Payment") for bill in bills):
-            return "all overdue bills have to be paid first."
+            return "all overdue bills have to be paid first"
         if desk.is_past(line["contract_end_date"]):
-            return "the contract of the line has ended."
+            return "the contract of the line has ended"
     return None

@@ -8,6 +8,7 @@ from typing import Any
 
 from veriloop.core.message import Message
 from veriloop.rollout.experts.talk import HandOverError, call, confirm, say
+from veriloop.rollout.wording import Forms, find_told
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +57,11 @@ MAX_GB = 2.0
 
 @dataclass
 class Desk:
-    """What is known in one dialogue. heard: what the user has said of the present wish."""
+    """What is known in one dialogue. heard: what the user has said of the present wish. forms: how facts are told."""
 
     system: str
     heard: list[str]
+    forms: dict[str, Forms] = field(default_factory=dict)
     customer: dict[str, Any] = field(default_factory=dict)
     number: str = ""
 
@@ -67,6 +69,11 @@ class Desk:
     def said(self) -> str:
         """All that the user has said of the present wish."""
         return " ".join(self.heard)
+
+    def find_fact(self, label: str) -> str | None:
+        """Return what the user said last a thing is."""
+        texts = find_told(self.said, label, self.forms.get(label))
+        return texts[-1] if texts else None
 
     def is_past(self, day: str | None) -> bool:
         """Return whether a day is over, by the policy's date."""

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veriloop.evaluate.first_person import speak, speak_wish
+from veriloop.rollout.first_person import speak, speak_wish
 
 
 @pytest.mark.parametrize(
