@@ -17,13 +17,14 @@ class Rows(MutableMapping[str, Any]):
     table hands out the shared rows and must be given to reads only.
     """
 
-    __slots__ = ("_base", "_copies", "_found", "_local")
+    __slots__ = ("_base", "_copies", "_found", "_local", "_origin")
 
     def __init__(self, base: Mapping[str, BaseModel], local: Mapping[str, BaseModel] | None = None) -> None:
         self._base = base
         self._local: Mapping[str, BaseModel] = local or {}
         self._copies: dict[str, BaseModel] | None = None
         self._found: dict[str, BaseModel] | None = None
+        self._origin = self
 
     def __getitem__(self, key: str) -> Any:
         """Return the row: the shared one for reading, this draft's own copy for writing."""
@@ -57,12 +58,17 @@ class Rows(MutableMapping[str, Any]):
         """Return a table that may be written to without changing this one."""
         table = Rows(self._base, self._local)
         table._copies = {}
+        table._origin = self
         return table
+
+    def peek(self, key: str) -> Any:
+        """Return the row as it is now, for looking only: nothing is copied for it."""
+        return self._shared(key) if self._copies is None or key not in self._copies else self._copies[key]
 
     def commit(self) -> "Rows":
         """Return a table for reading that holds this draft's changes; the draft is not to be written to any more."""
         changed = self._changed()
-        return Rows(self._base, {**self._local, **changed} if changed else self._local)
+        return Rows(self._base, {**self._local, **changed}) if changed else self._origin
 
     def step_changes(self, name: str) -> list[Change]:
         """Return what this draft changed since it was made, by key; it is not to be written to any more."""
@@ -86,7 +92,8 @@ class Rows(MutableMapping[str, Any]):
     def _changed(self) -> dict[str, BaseModel]:
         if self._found is None:
             copies = self._copies or {}
-            self._found = {key: copies[key] for key in sorted(copies) if copies[key] != self._before(key)}
+            changed = sorted(key for key, row in copies.items() if row != self._before(key))
+            self._found = {key: copies[key] for key in changed}
         return self._found
 
     def _before(self, key: str) -> BaseModel | None:

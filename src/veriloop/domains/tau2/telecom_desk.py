@@ -1,6 +1,7 @@
 """The package's environments over a state of telecom, made once a session instead of once a call."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 from tau2.domains.telecom.environment import TelecomEnvironment
@@ -44,7 +45,7 @@ def _gather(toolkit: ToolKitBase) -> Any:
 class _AgentTools(TelecomTools):
     """The package's toolkit, which gathers its tools for every call and looks for a row through all rows before it.
 
-    The rows here have keys, and a draft copies whatever is looked at.
+    The rows here have keys, and a draft copies whatever it hands out: only what was looked for must be.
     """
 
     db: Any
@@ -58,6 +59,29 @@ class _AgentTools(TelecomTools):
 
     def _get_bill_by_id(self, bill_id: str) -> Any:
         return self.db.bills.get(bill_id) or super()._get_bill_by_id(bill_id)
+
+    def _get_line_by_phone(self, phone_number: str) -> Any:
+        return self.db.lines.get(self._peek(super()._get_line_by_phone, phone_number).line_id)
+
+    @functools.wraps(TelecomTools.get_customer_by_id)
+    def get_customer_by_id(self, customer_id: str) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return self.db.customers.get(customer_id) or super().get_customer_by_id(customer_id)
+
+    @functools.wraps(TelecomTools.get_customer_by_phone)
+    def get_customer_by_phone(self, phone_number: str) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return self.db.customers.get(self._peek(super().get_customer_by_phone, phone_number).customer_id)
+
+    def _get_bills_awaiting_payment(self, customer: Any) -> list[Any]:
+        return [self.db.bills.get(bill.bill_id) for bill in self._peek(super()._get_bills_awaiting_payment, customer)]
+
+    def _peek(self, find: Callable[[Any], Any], sought: Any) -> Any:
+        """Return what the package finds among rows that are for looking only."""
+        state = self.db
+        self.db = state.peek()
+        try:
+            return find(sought)
+        finally:
+            self.db = state
 
 
 class _UserTools(TelecomUserTools):

@@ -59,13 +59,15 @@ unshare_vpn()
 class Shelf:
     """A table as the package's telecom tools see it: a list of rows that may grow."""
 
-    __slots__ = ("_key", "rows")
+    __slots__ = ("_key", "_read", "rows")
 
-    def __init__(self, key: str, rows: Rows) -> None:
+    def __init__(self, key: str, rows: Rows, *, peeking: bool = False) -> None:
+        """peeking: hand out rows for looking only, which spares a draft its copies."""
         self._key, self.rows = key, rows
+        self._read = rows.peek if peeking else rows.__getitem__
 
     def __iter__(self) -> Iterator[Any]:
-        return (self.rows[key] for key in self.rows)
+        return map(self._read, self.rows)
 
     def append(self, row: Any) -> None:
         """Add a row at the end."""
@@ -73,7 +75,10 @@ class Shelf:
 
     def get(self, key: Any) -> Any:
         """Return a row or None."""
-        return self.rows[key] if isinstance(key, str) and key in self.rows else None
+        try:
+            return self._read(key)
+        except (KeyError, TypeError):  # TypeError: no key at all, such as a list
+            return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +152,11 @@ class Telecom:
         """Return a state that may be written to without changing this one."""
         shelves = {name: Shelf(key, getattr(self, name).rows.draft()) for name, key in KEYS.items()}
         return Telecom(**shelves, phone=self.phone.draft())
+
+    def peek(self) -> "Telecom":
+        """Return this state for looking only."""
+        shelves = {name: Shelf(key, getattr(self, name).rows, peeking=True) for name, key in KEYS.items()}
+        return Telecom(**shelves, phone=self.phone)
 
     def commit(self) -> "Telecom":
         """Return a state for reading that holds this draft's changes."""
