@@ -88,7 +88,8 @@ def test_text_for_people(capsys: pytest.CaptureFixture[str], small_run: Path, tm
         == 0
     )
     head = "8 tasks, 1 dialogues each, against the user scripted\n"
-    assert capsys.readouterr().out == f"{head}agent   pass^1\noracle  1.000 [1.000, 1.000]\n"
+    place = f"results: {tmp_path / 'e.json'}"
+    assert capsys.readouterr().out == f"{head}agent   pass^1\noracle  1.000 [1.000, 1.000]\n{place}\n"
 
 
 def test_check_names_what_to_mend(capsys: pytest.CaptureFixture[str], tmp_path: Path):

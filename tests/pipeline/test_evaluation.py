@@ -1,6 +1,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,10 +95,32 @@ def test_official_scores_stand_beside_those_of_who_knows_nothing(retail_run: Pat
     assert (found["passed"], found["max_steps"], found["solo"]) == (3, 200, False)
     evals = retail_run / "evals"
     assert json.loads((evals / "official-gold-scripted.json").read_text()) == found
-    assert json.loads((evals / "official-gold-scripted.noop.json").read_text())["agent"] == "noop"
+    (beside,) = [file for file in evals.glob("noop-*.json") if len(file.suffixes) == 1]
+    assert json.loads(beside.read_text())["agent"] == "noop"
     seen.clear()
     assert run_official_evaluation(contest, EvalConfig(trials=1), progress=lambda *done: seen.append(done)) == found
     assert seen == []
+
+
+def test_who_knows_nothing_plays_once_for_all_agents_of_the_same_settings(
+    retail_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pytest.importorskip("tau2")
+    from veriloop.evaluate import official
+
+    played: list[str] = []
+    real = official._Run._play
+
+    def count(run: Any, place: Any, players: Any) -> Any:
+        played.append(run.names["agent"])
+        return real(run, place, players)
+
+    monkeypatch.setattr(official._Run, "_play", count)
+    for agent, seed in (("gold", 0), ("expert", 0), ("expert", 1)):
+        contest = Contest("tau2/retail", agent, "scripted", retail_run)
+        run_official_evaluation(contest, EvalConfig(trials=1, seed=seed), out=tmp_path / f"{agent}-{seed}.json")
+    counts = {name: played.count(name) for name in played}
+    assert counts == {"noop": 6, "transfer": 6, "gold": 3, "expert": 6}
 
 
 def test_official_steps_are_those_that_are_asked_for(retail_run: Path, tmp_path: Path):

@@ -10,7 +10,14 @@ from cyclopts.validators import Number
 
 from veriloop.cli.output import Result, align_table, show_progress
 from veriloop.evaluate.own import EvalConfig
-from veriloop.pipeline.evaluation import Contest, Endpoint, official_split, run_evaluation, run_official_evaluation
+from veriloop.pipeline.evaluation import (
+    Contest,
+    Endpoint,
+    default_file,
+    official_split,
+    run_evaluation,
+    run_official_evaluation,
+)
 from veriloop.rollout.episode import Limits
 
 
@@ -82,7 +89,9 @@ def eval_command(
     evaluate = partial(run_official_evaluation, solo=how.solo) if officially else run_evaluation
     with show_progress(f"{agent} on {domain}") as progress:
         summary = evaluate(contest, config, endpoint=endpoint, out=out, progress=progress)
-    return Result(summary, _describe(agent, summary), 0 if summary["counted"] else 1)
+    file = out or default_file(contest, officially=officially)
+    place = f"\nresults: {file}" if file else ""
+    return Result(summary, f"{_describe(agent, summary)}{place}", 0 if summary["counted"] else 1)
 
 
 def _describe(agent: str, summary: dict[str, Any]) -> str:

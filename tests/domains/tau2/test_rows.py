@@ -50,6 +50,26 @@ def test_iterating_a_draft_hands_out_copies_too() -> None:
     assert [change.key for change in draft.step_changes("cards")] == ["a", "b", "c"]
 
 
+def test_looking_sees_what_the_draft_holds_and_copies_nothing() -> None:
+    base = make_base()
+    draft = Rows(base).draft()
+    assert draft.peek("a") is base["a"]
+    draft["a"].balance = 9
+    draft["z"] = Card(balance=5)
+    assert (draft.peek("a").balance, draft.peek("z").balance) == (9, 5)
+    assert draft.peek("b") is base["b"]
+    assert Rows(base).peek("c") is base["c"]
+    with pytest.raises(KeyError):
+        draft.peek("q")
+
+
+def test_a_draft_that_changed_nothing_commits_to_what_it_was_made_of() -> None:
+    rows = Rows(make_base())
+    draft = rows.draft()
+    draft["a"].balance += 0
+    assert draft.commit() is rows
+
+
 def test_a_commit_keeps_changed_rows_only() -> None:
     draft = Rows(make_base()).draft()
     draft["a"].balance = 1

@@ -103,12 +103,10 @@ def test_the_functions_that_must_hold_do_so_exactly_when_it_is_cured() -> None:
 
 def hold(functions: Any, initial: Initial, steps: tuple[SeatCall, ...]) -> bool:
     """Return whether the package's functions return true after some steps."""
-    session = DOMAIN.open(initial)
+    session: Any = DOMAIN.open(initial)
     for step in steps:
         session.call(step.seat, step.call)
-    package = session.state.environment(synced=True)
-    seats = {"user": package.user_tools, "agent": package.tools}
-    return all(getattr(seats[made.seat], made.call.name)(**made.call.arguments) for made in functions)
+    return all(session.holds(made) for made in functions)
 
 
 def test_a_customer_with_a_debt_gets_no_second_one() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from veriloop.core.message import Change
+from veriloop.domains.tau2.replica import copy_deeply
 
 
 class Rows(MutableMapping[str, Any]):
@@ -16,19 +17,21 @@ class Rows(MutableMapping[str, Any]):
     table hands out the shared rows and must be given to reads only.
     """
 
-    __slots__ = ("_base", "_copies", "_local")
+    __slots__ = ("_base", "_copies", "_found", "_local", "_origin")
 
     def __init__(self, base: Mapping[str, BaseModel], local: Mapping[str, BaseModel] | None = None) -> None:
         self._base = base
         self._local: Mapping[str, BaseModel] = local or {}
         self._copies: dict[str, BaseModel] | None = None
+        self._found: dict[str, BaseModel] | None = None
+        self._origin = self
 
     def __getitem__(self, key: str) -> Any:
         """Return the row: the shared one for reading, this draft's own copy for writing."""
         if self._copies is None:
             return self._shared(key)
         if key not in self._copies:
-            self._copies[key] = self._shared(key).model_copy(deep=True)
+            self._copies[key] = copy_deeply(self._shared(key))
         return self._copies[key]
 
     def __setitem__(self, key: str, row: Any) -> None:
@@ -55,15 +58,20 @@ class Rows(MutableMapping[str, Any]):
         """Return a table that may be written to without changing this one."""
         table = Rows(self._base, self._local)
         table._copies = {}
+        table._origin = self
         return table
 
+    def peek(self, key: str) -> Any:
+        """Return the row as it is now, for looking only: nothing is copied for it."""
+        return self._shared(key) if self._copies is None or key not in self._copies else self._copies[key]
+
     def commit(self) -> "Rows":
-        """Return a table for reading that holds this draft's changes."""
+        """Return a table for reading that holds this draft's changes; the draft is not to be written to any more."""
         changed = self._changed()
-        return Rows(self._base, {**self._local, **changed} if changed else self._local)
+        return Rows(self._base, {**self._local, **changed}) if changed else self._origin
 
     def step_changes(self, name: str) -> list[Change]:
-        """Return what this draft changed since it was made, by key."""
+        """Return what this draft changed since it was made, by key; it is not to be written to any more."""
         return [
             Change(table=name, key=key, before=_dump(self._before(key)), after=_dump(row))
             for key, row in self._changed().items()
@@ -82,8 +90,11 @@ class Rows(MutableMapping[str, Any]):
         return self._local[key] if key in self._local else self._base[key]
 
     def _changed(self) -> dict[str, BaseModel]:
-        copies = self._copies or {}
-        return {key: copies[key] for key in sorted(copies) if copies[key] != self._before(key)}
+        if self._found is None:
+            copies = self._copies or {}
+            changed = sorted(key for key, row in copies.items() if row != self._before(key))
+            self._found = {key: copies[key] for key in changed}
+        return self._found
 
     def _before(self, key: str) -> BaseModel | None:
         return self._local[key] if key in self._local else self._base.get(key)

@@ -15,7 +15,7 @@ from veriloop.domains.domain import Caller, Domain
 from veriloop.domains.held_out import HeldOut
 from veriloop.domains.session import Session
 from veriloop.domains.source import Source
-from veriloop.domains.task import Initial
+from veriloop.domains.task import Initial, SeatCall
 from veriloop.domains.tau2.held_out import load_held_out
 from veriloop.domains.tau2.telecom_clause import CLAUSES
 from veriloop.domains.tau2.telecom_fault import TROUBLES
@@ -92,11 +92,30 @@ class TelecomDomain:
 
     def open(self, initial: Initial) -> Session:
         """Open a session on the shared rows and set the scene."""
-        tables, phone = self.load(initial.database)
-        session = TelecomSession(initial.database, phone, Telecom.of(tables, phone), self.tools)
-        for step in initial.calls:
-            session.prepare(step)
-        return session
+        phone = self.load(initial.database)[1]
+        spelling = tuple((step.seat, step.call.name, repr(step.call.arguments)) for step in initial.calls)
+        state = _set_scene(_Start(self.load, initial.database, spelling, initial.calls))
+        return TelecomSession(initial.database, phone, state, self.tools)
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Where sessions start; equal where the calls are spelled alike, since 1 and 1.0 make different answers."""
+
+    load: Callable[[str], tuple[Tables, Phone]]
+    database: str
+    spelling: tuple[tuple[str, ...], ...]
+    calls: tuple[SeatCall, ...] = field(compare=False)
+
+
+@functools.lru_cache(maxsize=256)
+def _set_scene(start: _Start) -> Telecom:
+    """Return the state after the initial calls, which a proof opens again and again; shared, never to be changed."""
+    tables, phone = start.load(start.database)
+    session = TelecomSession(start.database, phone, Telecom.of(tables, phone), _wrap_tools())
+    for step in start.calls:
+        session.prepare(step)
+    return session.state
 
 
 def _known(row: Any) -> dict[str, Any]:

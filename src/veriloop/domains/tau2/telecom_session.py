@@ -4,7 +4,6 @@ The package's tools read lists and change whatever they find there, so a call th
 and of the phone; reads are answered from the shared rows.
 """
 
-import copy
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,8 +12,6 @@ from typing import Any
 from pydantic import BaseModel
 from tau2.data_model.message import ToolCall as Tau2Call
 from tau2.data_model.tasks import EnvFunctionCall
-from tau2.domains.telecom.environment import TelecomEnvironment
-from tau2.domains.telecom.tools import TelecomTools
 from tau2.domains.telecom.user_data_model import MockPhoneAttributes, UserSurroundings, VpnDetails
 from tau2.domains.telecom.user_tools import TelecomUserTools
 from tau2.environment.environment import Environment
@@ -23,8 +20,10 @@ from veriloop.core.errors import InputError
 from veriloop.core.message import Change, Seat, ToolCall, ToolResult
 from veriloop.domains.database import digest_changes
 from veriloop.domains.task import SeatCall
+from veriloop.domains.tau2.replica import Memo, copy_deeply
 from veriloop.domains.tau2.rows import Rows
 from veriloop.domains.tau2.session import REQUESTORS
+from veriloop.domains.tau2.telecom_desk import Desk
 from veriloop.domains.tool import Tool
 
 KEYS = {"plans": "plan_id", "customers": "customer_id", "lines": "line_id", "bills": "bill_id", "devices": "device_id"}
@@ -60,13 +59,15 @@ unshare_vpn()
 class Shelf:
     """A table as the package's telecom tools see it: a list of rows that may grow."""
 
-    __slots__ = ("_key", "rows")
+    __slots__ = ("_key", "_read", "rows")
 
-    def __init__(self, key: str, rows: Rows) -> None:
+    def __init__(self, key: str, rows: Rows, *, peeking: bool = False) -> None:
+        """peeking: hand out rows for looking only, which spares a draft its copies."""
         self._key, self.rows = key, rows
+        self._read = rows.peek if peeking else rows.__getitem__
 
     def __iter__(self) -> Iterator[Any]:
-        return (self.rows[key] for key in self.rows)
+        return map(self._read, self.rows)
 
     def append(self, row: Any) -> None:
         """Add a row at the end."""
@@ -74,10 +75,13 @@ class Shelf:
 
     def get(self, key: Any) -> Any:
         """Return a row or None."""
-        return self.rows[key] if isinstance(key, str) and key in self.rows else None
+        try:
+            return self._read(key)
+        except (KeyError, TypeError):  # TypeError: no key at all, such as a list
+            return None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Phone:
     """The user's database as the package's tools see it, with the VPN profile that their class would share."""
 
@@ -90,14 +94,18 @@ class Phone:
         """Return a phone that belongs to nobody yet."""
         return cls(device, UserSurroundings.model_validate({}), _PROFILE.model_copy())
 
-    def tools(self) -> TelecomUserTools:
-        """Return the package's toolkit over this phone."""
-        tools = TelecomUserTools(self)  # pyright: ignore[reportArgumentType]
-        tools.default_vpn_details = self.vpn
-        return tools
+    def draft(self) -> "Phone":
+        """Return a phone that may be written to; one VPN profile in two places stays one profile."""
+        memo: Memo = {}
+        return Phone(copy_deeply(self.device, memo), copy_deeply(self.surroundings, memo), copy_deeply(self.vpn, memo))
 
+    def equals(self, other: "Phone") -> bool:
+        """Return whether another phone holds the same."""
+        return self.device == other.device and self.surroundings == other.surroundings and self.vpn == other.vpn
+
+    @functools.cached_property
     def tables(self) -> dict[str, dict[str, dict[str, Any]]]:
-        """Return what it holds as flat rows by table and key."""
+        """What it holds as flat rows by table and key; not to be asked of a draft, since it is worked out once."""
         device = _dump(self.device)
         apps = device.pop("app_statuses")
         apn = device.pop("active_apn_settings")
@@ -110,7 +118,7 @@ class Phone:
         }
 
     def _notice(self) -> dict[str, dict[str, Any]]:
-        tools = self.tools()
+        tools = TelecomUserTools(self)  # pyright: ignore[reportArgumentType]
         try:
             return {
                 "service": {"connected": tools.assert_service_status("connected")},
@@ -143,17 +151,17 @@ class Telecom:
     def draft(self) -> "Telecom":
         """Return a state that may be written to without changing this one."""
         shelves = {name: Shelf(key, getattr(self, name).rows.draft()) for name, key in KEYS.items()}
-        return Telecom(**shelves, phone=copy.deepcopy(self.phone))
+        return Telecom(**shelves, phone=self.phone.draft())
+
+    def peek(self) -> "Telecom":
+        """Return this state for looking only."""
+        shelves = {name: Shelf(key, getattr(self, name).rows, peeking=True) for name, key in KEYS.items()}
+        return Telecom(**shelves, phone=self.phone)
 
     def commit(self) -> "Telecom":
         """Return a state for reading that holds this draft's changes."""
         shelves = {name: Shelf(key, getattr(self, name).rows.commit()) for name, key in KEYS.items()}
         return Telecom(**shelves, phone=self.phone)
-
-    def environment(self, *, synced: bool) -> Environment:
-        """Return the package's environment over this state; only a synced one writes."""
-        made = TelecomEnvironment if synced else Environment
-        return made("", "", TelecomTools(self), self.phone.tools())  # pyright: ignore[reportArgumentType]
 
 
 class TelecomSession:
@@ -163,10 +171,11 @@ class TelecomSession:
     we: later answers would differ otherwise.
     """
 
-    __slots__ = ("_base", "_database", "_tools", "state")
+    __slots__ = ("_base", "_database", "_desk", "_tools", "state")
 
     def __init__(self, database: str, base: Phone, state: Telecom, tools: dict[str, Tool]) -> None:
         self._database, self._base, self._tools = database, base, tools
+        self._desk = Desk()
         self.state = state
 
     def prepare(self, step: SeatCall) -> None:
@@ -175,23 +184,22 @@ class TelecomSession:
         Raises InputError when the package cannot make it.
         """
         draft = self.state.draft()
-        _run_function(draft, step, f"initial call {step.call.name} of {self._database} fails")
+        self._run_function(draft, step, f"initial call {step.call.name} of {self._database} fails")
         self.state = draft.commit()
 
     def holds(self, step: SeatCall) -> bool:
         """Return what one of the package's assertions says of the state; raises InputError when it cannot be asked."""
-        return _run_function(self.state.draft(), step, f"assertion {step.call.name} cannot be made") is True
+        return self._run_function(self.state.draft(), step, f"assertion {step.call.name} cannot be made") is True
 
     def call(self, seat: Seat, call: ToolCall) -> ToolResult:
         """Make a call on a draft when it may write, else on the shared rows."""
         tool = self._tools.get(call.name)
         if tool is None or tool.kind != "write" or tool.seat != seat:
-            return _respond(self.state.environment(synced=False), seat, call)
+            return _respond(self._desk.read(self.state), seat, call)
         before, draft = self.state, self.state.draft()
-        result = _respond(draft.environment(synced=True), seat, call)
+        result = _respond(self._desk.write(draft), seat, call)
         self.state = draft.commit()
-        changes = () if result.error else _compare_all(before, self.state, draft)
-        return result.model_copy(update={"changes": changes})
+        return result if result.error else result.model_copy(update={"changes": _compare_all(before, draft)})
 
     def changes(self) -> tuple[Change, ...]:
         """Return the net changes."""
@@ -206,34 +214,33 @@ class TelecomSession:
         """Return an independent session; committed states are never changed, so both may hold the same."""
         return TelecomSession(self._database, self._base, self.state, self._tools)
 
-
-def _run_function(draft: Telecom, step: SeatCall, trouble: str) -> Any:
-    env_type: Any = REQUESTORS[step.seat]
-    arguments = copy.deepcopy(step.call.arguments)
-    asked = EnvFunctionCall(env_type=env_type, func_name=step.call.name, arguments=arguments)
-    try:
-        return draft.environment(synced=True).run_env_function_call(asked)
-    except (ValueError, TypeError, AttributeError, AssertionError) as error:
-        raise InputError(f"{trouble}: {error}; correct the task") from error
+    def _run_function(self, draft: Telecom, step: SeatCall, trouble: str) -> Any:
+        env_type: Any = REQUESTORS[step.seat]
+        arguments = copy_deeply(step.call.arguments)
+        asked = EnvFunctionCall(env_type=env_type, func_name=step.call.name, arguments=arguments)
+        try:
+            return self._desk.write(draft).run_env_function_call(asked)
+        except (ValueError, TypeError, AttributeError, AssertionError) as error:
+            raise InputError(f"{trouble}: {error}; correct the task") from error
 
 
 def _respond(environment: Environment, seat: Seat, call: ToolCall) -> ToolResult:
-    arguments = copy.deepcopy(call.arguments)
+    arguments = copy_deeply(call.arguments)
     answer = environment.get_response(
         Tau2Call(id=call.id, name=call.name, arguments=arguments, requestor=REQUESTORS[seat])
     )
     return ToolResult(call_id=call.id, content=answer.content or "", error=answer.error)
 
 
-def _compare_all(before: Telecom, after: Telecom, draft: Telecom) -> tuple[Change, ...]:
+def _compare_all(before: Telecom, draft: Telecom) -> tuple[Change, ...]:
     rows = [change for name in KEYS for change in getattr(draft, name).rows.step_changes(name)]
-    return _order([*rows, *_compare_phones(before.phone, after.phone)])
+    return _order([*rows, *_compare_phones(before.phone, draft.phone)])
 
 
 def _compare_phones(before: Phone, after: Phone) -> Iterator[Change]:
-    if before is after:
+    if before is after or before.equals(after):
         return
-    old, new = before.tables(), after.tables()
+    old, new = before.tables, after.tables
     for table in old:
         for key in old[table].keys() | new[table].keys():
             start, end = old[table].get(key), new[table].get(key)
