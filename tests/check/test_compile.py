@@ -80,7 +80,7 @@ def test_the_standalone_file_proves_itself(parcel, many, tmp_path, tier):
 @pytest.mark.parametrize("tier", ["single", "compound", "partial"])
 def test_an_emptied_gold_makes_the_file_fail(parcel, many, tmp_path, tier):
     text = render_checker_file(parcel, pick(many, tier))
-    emptied = re.sub(r"^GOLD = \{.*?\}\n\n", "GOLD = {}\n\n", text, count=1, flags=re.MULTILINE | re.DOTALL)
+    emptied = re.sub(r"^GOLD = \{.*?\}\nALSO", "GOLD = {}\nALSO", text, count=1, flags=re.MULTILINE | re.DOTALL)
     assert emptied != text
     done = run_file(tmp_path, emptied)
     assert done.returncode != 0

@@ -53,7 +53,7 @@ def test_its_proof_catches_who_forgets_it_and_who_hurries(parcel, handed_over):
     for task in handed_over:
         proof = prove(parcel, task, shared_sandbox())
         assert proof.ok, proof.problems
-        for kind in ("silent", "dropped_call", "hasty_call"):
+        for kind in ("nothing_done", "dropped_call", "hasty_call"):
             assert proof.classes[kind].tried == proof.classes[kind].caught == 1, kind
 
 

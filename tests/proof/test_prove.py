@@ -1,20 +1,21 @@
 """Proofs: good tasks pass, weak and over-strict checkers and faulty instructions are found out by name."""
 
 import json
+import random
 
 from veriloop.check.compile import changed_fields
 from veriloop.check.sandbox import shared_sandbox
 from veriloop.core.message import ToolCall, ToolResult, Turn
 from veriloop.core.trace import StopReason, Trace
 from veriloop.core.verdict import Outcome, Verdict
-from veriloop.domains.domain import Caller
 from veriloop.domains.task import Fact, SeatCall
-from veriloop.domains.walk import Walk
 from veriloop.engine.plan import RUBRIC
 from veriloop.proof.blame import Fault, judge_dialogue
+from veriloop.proof.dialogue import write_dialogue
 from veriloop.proof.instruction import check_instruction, find_underived
-from veriloop.proof.mutant import make_mutants
-from veriloop.proof.prove import attach_checker, prove, prove_in_steps
+from veriloop.proof.mutant import CLASSES, make_mutants
+from veriloop.proof.mutant.ground import Ground
+from veriloop.proof.prove import _walk, attach_checker, prove, prove_in_steps
 from veriloop.proof.replay import closing_words, replay
 from veriloop.rollout.driver import play
 from veriloop.rollout.episode import Episode
@@ -25,6 +26,13 @@ from veriloop.rollout.scripted import ScriptedUser
 def pick(tasks, tier, **want):
     name = want.get("tool")
     return next(t for t in tasks if t.tags.tier == tier and (name is None or t.wanted[0].name == name))
+
+
+def ground(parcel, task):
+    """Return what the proof makes mutants of a task from."""
+    rng = random.Random(0)
+    gold = replay(parcel, task, task.gold)
+    return Ground(parcel, task, write_dialogue(parcel, task), _walk(parcel, task, rng), gold.session, rng)
 
 
 def problems(parcel, task):
@@ -44,16 +52,19 @@ class TestGoodTasks:
         proofs = [prove(parcel, task, shared_sandbox()) for task in many]
         classes = {name for proof in proofs for name in proof.classes}
         assert {
-            "untouched", "silent", "dropped_write", "changed_argument", "foreign_write", "unrefused", "blind_refusal",
-            "forbidden_write",
-        } <= classes  # fmt: skip
+            "missing_row", "wrong_row", "extra_field", "altered_field", "extra_row", *CLASSES,
+        } == classes  # fmt: skip
+        tried = {name for proof in proofs for name, score in proof.classes.items() if score.tried}
+        assert classes - tried <= {"untold", "dropped_call", "hasty_call"}
         for proof in proofs:
             assert proof.score == 1.0
+            assert all(score.why for score in proof.classes.values() if not score.tried)
             assert all(score.caught == score.tried for score in proof.classes.values())
 
     def test_valid_paths_are_played(self, parcel, many):
         proof = prove(parcel, pick(many, "compound"), shared_sandbox())
-        assert proof.alternatives["extra_reads"] == proof.alternatives["repeated_reads"] == 1
+        assert all(proof.alternatives[kind] == 1 for kind in ("extra_reads", "repeated_reads", "error_first", "talk"))
+        assert proof.alternatives["other_wording"] >= 1
         assert proof.alternatives["other_order"] >= 1
 
     def test_a_proof_repeats_itself(self, parcel, many):
@@ -61,17 +72,11 @@ class TestGoodTasks:
         assert prove(parcel, task, shared_sandbox()) == prove(parcel, task, shared_sandbox())
 
     def test_mutants_differ_from_the_gold(self, parcel, many):
-        import random
-
-        from veriloop.proof.prove import _walk
-
         task = pick(many, "compound")
-        rng = random.Random(0)
-        gold = replay(parcel, task, task.gold)
-        made = list(make_mutants(parcel, task, _walk(parcel, task, rng), gold.session, closing_words(task), rng))
+        made = list(make_mutants(ground(parcel, task)))
         assert len(made) > 8
         for mutant in made:
-            assert mutant.calls != task.gold or mutant.words != tuple(closing_words(task))
+            assert mutant.lines != write_dialogue(parcel, task).lines()
 
 
 class TestBadCheckers:
@@ -90,19 +95,21 @@ class TestBadCheckers:
 
     def test_one_that_overlooks_foreign_changes(self, parcel, many):
         task = pick(many, "single")
-        source = task.checker.replace("if place not in GOLD:", "if False:")
+        source = task.checker.replace("if place not in gold:", "if False:")
         assert source != task.checker
         found = problems(parcel, with_checker(task, source))
         assert found
-        assert all("foreign_write" in problem or "changed_argument" in problem for problem in found)
+        kinds = {problem.split(":")[0].removeprefix("mutant ") for problem in found}
+        assert {"foreign_write", "extra_row"} <= kinds
+        assert not {"nothing_done", "untouched", "dropped_write", "missing_row"} & kinds
 
     def test_one_that_overlooks_a_row(self, parcel, many):
         task = pick(many, "compound")
         change = replay(parcel, task, task.gold).changes[0]
         place = (change.table, change.key)
         source = task.checker.replace(
-            "    for place, wanted in GOLD.items():",
-            f"    for place, wanted in GOLD.items():\n        if place == {place!r}:\n            continue",
+            "    for place, wanted in gold.items():",
+            f"    for place, wanted in gold.items():\n        if place == {place!r}:\n            continue",
         )
         found = problems(parcel, with_checker(task, source))
         assert any("dropped_write" in problem or "changed_argument" in problem for problem in found)
@@ -166,11 +173,7 @@ class TestBadGolds:
 
 class TestInstructions:
     def found(self, parcel, task):
-        import random
-
-        from veriloop.proof.prove import _walk
-
-        return check_instruction(parcel, task, _walk(parcel, task, random.Random(0)))
+        return check_instruction(parcel, task, _walk(parcel, task, random.Random(0)), replay(parcel, task, task.gold))
 
     def change_facts(self, task, facts):
         request = task.user.requests[0].model_copy(update={"facts": facts})
@@ -211,13 +214,10 @@ class TestInstructions:
         state = parcel.open(task.initial).state
         locker = state.lockers[task.wanted[0].arguments["locker_id"]]
         twin = next(row for row in state.lockers if row.area == locker.area and row.free and row != locker)
-        import random
-
-        from veriloop.proof.prove import _walk
-
         walk = _walk(parcel, task, random.Random(0))
         walk.pool["locker_id"][twin.locker_id]["name"] = locker.name
-        assert any("2 possible end states" in problem for problem in check_instruction(parcel, task, walk))
+        found = check_instruction(parcel, task, walk, replay(parcel, task, task.gold))
+        assert any("2 possible end states" in problem for problem in found)
 
     def test_a_user_step_that_rests_on_what_the_user_does_not_know(self, parcel, many):
         task = next(t for t in many if any(step.seat == "user" for step in t.gold))
@@ -233,7 +233,7 @@ class TestInstructions:
         for value, known in ((None, True), (said.text, False), ("none", False)):
             facts = (said.model_copy(update={"value": value}),)
             user = task.user.model_copy(update={"requests": (request.model_copy(update={"facts": facts}),)})
-            problems = find_underived(parcel, task.model_copy(update={"user": user}), Walk(parcel, Caller("", "", {})))
+            problems = find_underived(parcel, task.model_copy(update={"user": user}), replay(parcel, task, task.gold))
             assert any(f"new_phone {phone!r} is neither told nor read" in problem for problem in problems) is not known
 
     def test_a_refusal_that_the_user_could_lift(self, parcel, many):

@@ -12,9 +12,8 @@ from veriloop.engine.planner import write_plans
 from veriloop.engine.setting import Order
 from veriloop.engine.synthesis import synthesise
 from veriloop.proof.instruction import COMBINATIONS, check_instruction
-from veriloop.proof.mutant import make_alternatives, make_mutants
-from veriloop.proof.prove import _walk, attach_checker, prove, render_checker_file
-from veriloop.proof.replay import closing_words, replay
+from veriloop.proof.prove import _walk, prove, render_checker_file
+from veriloop.proof.replay import replay
 
 
 def by_tier(tasks, *tiers):
@@ -69,10 +68,11 @@ class TestDamagedGold:
 
 EXCUSES = [
     ("if place not in found:", "if False:"),
-    ("if found[place] != wanted:", "if False:"),
-    ("if found[place] != wanted:", "if len(found[place]) != len(wanted):"),
-    ("if place not in GOLD:", "if place[0] not in [key[0] for key in GOLD]:"),
-    ("if place not in GOLD:", "if False:"),
+    ("if not same_field(place[0], name, found[name], wanted[name]):", "if False:"),
+    ("        if name not in found:", "        if False:"),
+    ("        if name not in wanted:", "        if False:"),
+    ("if place not in gold:", "if place[0] not in [key[0] for key in gold]:"),
+    ("if place not in gold:", "if False:"),
 ]
 
 
@@ -90,10 +90,11 @@ def test_a_check_of_the_state_that_is_loosened_is_found_on_some_task(parcel, man
 @pytest.mark.parametrize(
     ("line", "excuse", "kind"),
     [
-        ('message["calls"] >= needed', 'message["calls"] >= 0', "hasty_refusal"),
+        ('message["calls"] < needed', 'message["calls"] < 0', "hasty_refusal"),
         ("if not made:", "if False:", "blind_refusal"),
         ('return "the request was not refused"', "return None", "unrefused"),
-        ("if any([word in message", "if any([True or word in message", "unrefused"),
+        ("if not asked and not supposed and not idle:", "if True:", "unrefused"),
+        ('"what was refused was then said to be done" if taken_back', '"" if taken_back', "taken_back"),
     ],
 )
 def test_a_check_of_refusals_that_is_loosened_is_found(parcel, many, line, excuse, kind):
@@ -105,79 +106,9 @@ def test_a_check_of_refusals_that_is_loosened_is_found(parcel, many, line, excus
     assert any(kind in problem for problem in found)
 
 
-class TestMutants:
-    def made(self, parcel, task):
-        rng = random.Random(3)
-        gold = replay(parcel, task, task.gold)
-        walk = _walk(parcel, task, rng)
-        return list(make_mutants(parcel, task, walk, gold.session, closing_words(task), rng))
-
-    def test_each_write_is_dropped_once(self, parcel, many):
-        for task in by_tier(many, "compound")[:5]:
-            writes = [step for step in task.gold if parcel.tools[step.call.name].kind == "write"]
-            dropped = [mutant for mutant in self.made(parcel, task) if mutant.kind == "dropped_write"]
-            assert len(dropped) == len(writes)
-            assert all(len(mutant.calls) == len(task.gold) - 1 for mutant in dropped)
-
-    def test_each_argument_of_each_write_is_changed(self, parcel, many):
-        for task in by_tier(many, "single")[:8]:
-            (write,) = [step for step in task.gold if step.call.name == task.wanted[0].name]
-            position = task.gold.index(write)
-            changed = [m.calls[position].call for m in self.made(parcel, task) if m.kind == "changed_argument"]
-            touched = {
-                name
-                for call in changed
-                if call.name == write.call.name
-                for name, value in call.arguments.items()
-                if value != write.call.arguments[name]
-            }
-            assert touched == set(write.call.arguments)
-
-    def test_a_refusal_has_its_own_mistakes_and_no_dropped_write(self, parcel, many):
-        for task in by_tier(many, "refusal")[:5]:
-            kinds = {mutant.kind for mutant in self.made(parcel, task)}
-            assert {"unrefused", "blind_refusal", "hasty_refusal", "forbidden_write"} <= kinds
-            assert not {"untouched", "dropped_write"} & kinds
-
-    def test_foreign_writes_change_something_that_the_gold_did_not(self, parcel, many):
-        for task in by_tier(many, "single")[:8]:
-            gold = replay(parcel, task, task.gold)
-            for mutant in self.made(parcel, task):
-                if mutant.kind == "foreign_write":
-                    assert replay(parcel, task, mutant.calls).digest != gold.digest
-
-    def test_a_value_not_told_is_a_mistake_too(self, parcel, many):
-        task = by_tier(many, "single")[0].model_copy(update={"told": ("EUR 12.50",)})
-        proof = prove(parcel, attach_checker(parcel, task), shared_sandbox())
-        assert proof.classes["untold"].caught == proof.classes["untold"].tried == 1
-        deaf = attach_checker(parcel, task)
-        deaf = deaf.model_copy(update={"checker": deaf.checker.replace("for value in TOLD:", "for value in []:")})
-        assert any("untold" in problem for problem in problems(parcel, deaf))
-
-
-class TestAlternatives:
-    def test_orders_are_those_of_the_writes(self, parcel, many):
-        task = by_tier(many, "compound")[0]
-        walk = _walk(parcel, task, random.Random(0))
-        orders = [
-            calls for kind, calls in make_alternatives(parcel, task, walk, random.Random(0)) if kind == "other_order"
-        ]
-        assert orders
-        for calls in orders:
-            assert sorted(map(repr, calls)) == sorted(map(repr, task.gold))
-            assert calls != task.gold
-
-    def test_reads_asked_again_change_nothing(self, parcel, many):
-        for task in many[:10]:
-            walk = _walk(parcel, task, random.Random(0))
-            for kind, calls in make_alternatives(parcel, task, walk, random.Random(0)):
-                if kind != "other_order":
-                    assert replay(parcel, task, calls).digest == replay(parcel, task, task.gold).digest
-
-
 class TestInstructions:
     def found(self, parcel, task):
-        return check_instruction(parcel, task, _walk(parcel, task, random.Random(0)))
+        return check_instruction(parcel, task, _walk(parcel, task, random.Random(0)), replay(parcel, task, task.gold))
 
     def change(self, task, facts):
         request = task.user.requests[0].model_copy(update={"facts": tuple(facts)})

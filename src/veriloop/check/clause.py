@@ -11,9 +11,10 @@ from veriloop.domains.task import Initial, SeatCall
 
 
 class Violation(Frozen):
-    """A call that a clause forbids, with the number of calls made before it."""
+    """A call that a clause forbids, who made it, and the number of calls made before it."""
 
     position: int
+    seat: Seat
     call: ToolCall
     clause: str
     reason: str
@@ -51,7 +52,7 @@ def _ask(
 ) -> list[Violation]:
     case = Case(session.state, seat, call, tuple(history), turns)
     return [
-        Violation(position=len(history), call=call, clause=denial.clause, reason=denial.reason)
+        Violation(position=len(history), seat=seat, call=call, clause=denial.clause, reason=denial.reason)
         for denial in find_denials(domain.clauses, case)
     ]
 

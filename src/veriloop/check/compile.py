@@ -5,9 +5,12 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
+from veriloop.check.body import read_part
+from veriloop.check.body.state import differences, same_set
 from veriloop.core.message import Change, ToolCall
+from veriloop.domains.clause import Clause
 from veriloop.domains.defect import keep_bound
-from veriloop.domains.domain import Domain
+from veriloop.domains.domain import Domain, find_unordered
 from veriloop.domains.task import Task
 
 _HEADER = '''"""Checks one dialogue: {title}
@@ -18,8 +21,14 @@ check(changes, calls, messages) -> {{"passed": bool, "reason": str}}
   messages: what was said aloud, in order, {{"seat", "content", "calls"}} with the number of calls made before it
 """
 
-# What must have changed, as fields of a row by (table, key): all fields of a new row, None for a row taken away.
+# What must have changed, as fields of a row by (table, key): all fields of a new row, None for a row taken away, of a
+# nested field what differs in it. ALSO has other ends that are as right.
 GOLD = {gold}
+ALSO = {also}
+
+# Lists whose order means nothing, as (table, field), and tables that may end as they like.
+UNORDERED = {unordered}
+FREE = {free}
 
 # Values that the user must have been told.
 TOLD = {told}
@@ -30,102 +39,18 @@ CALLS = {calls}
 # What must have been read before such a call or a refusal, as (tool, arguments).
 READS = {reads}
 REFUSES = {refuses}
+
+
 '''
 
-_FREE = """
-# Tables that may end as they like.
-FREE = {free}
-"""
-
-_BODY = '''
-REFUSAL_WORDS = ["cannot", "can't", "can not", "unable", "not able", "not possible", "sorry", "unfortunately",
-                 "not allowed", "won't", "will not", "may not", "isn't possible", "not permitted"]
-
-
-def changed_fields(change):
-    """Return the fields that differ, all of them for a new row, None for a row taken away."""
-    before, after = change["before"], change["after"]
-    if after is None:
-        return None
-    if before is None:
-        return after
-    return {name: value for name, value in after.items() if before.get(name) != value}
-
-
-def plain(text):
-    """Return the letters and digits of a text, so that spelling and punctuation do not matter."""
-    return "".join([letter for letter in text.lower() if letter.isalnum()])
-
-
-def check_state(changes):
-    """Return what is wrong with the end state, or None: the gold changes and no others."""
-    found = {(change["table"], change["key"]): changed_fields(change) for change in changes}
-    for place, wanted in GOLD.items():
-        if place not in found:
-            return f"{place} was not changed"
-        if found[place] != wanted:
-            return f"{place} became {found[place]}, expected {wanted}"
-    for place in found:
-        if place not in GOLD:
-            return f"{place} was changed though nobody asked for it"
-    return None
-
-
-def check_told(messages):
-    """Return which value the user was not told, or None."""
-    said = [plain(message["content"]) for message in messages if message["seat"] == "agent"]
-    for value in TOLD:
-        if not any([plain(value) in text for text in said]):
-            return f"the user was not told {value}"
-    return None
-
-
-def count_needed(calls):
-    """Return after how many calls everything in READS was read, None when something never was."""
-    needed = 0
-    for name, arguments in READS:
-        made = [position for position, call in enumerate(calls)
-                if call["name"] == name and call["arguments"] == arguments and not call["error"]]
-        if not made:
-            return None
-        needed = max(needed, made[0] + 1)
-    return needed
-
-
-def check_calls(calls):
-    """Return which call that changes nothing is missing or came too soon, or None."""
-    needed = count_needed(calls)
-    for wanted in CALLS:
-        made = [position for position, call in enumerate(calls)
-                if call["name"] == wanted and call["seat"] == "agent" and not call["error"]]
-        if not made:
-            return f"{wanted} was not called"
-        if needed is None or made[0] < needed:
-            return f"{wanted} was called before what it rests on was read"
-    return None
-
-
-def check_refusal(calls, messages):
-    """Return what is missing for a refusal that rests on evidence, or None."""
-    if not REFUSES:
-        return None
-    needed = count_needed(calls)
-    if needed is None:
-        return "what shows why was not read before refusing"
-    for message in messages:
-        if message["seat"] == "agent" and message["calls"] >= needed:
-            if any([word in message["content"].lower() for word in REFUSAL_WORDS]):
-                return None
-    return "the request was not refused"
-
+_CHECK = '''
 
 def check(changes, calls, messages):
     """Judge one dialogue."""
-    problems = [check_state(changes), check_calls(calls), check_refusal(calls, messages), check_told(messages)]
-    for problem in problems:
+    for problem in [{problems}]:
         if problem:
-            return {"passed": False, "reason": problem}
-    return {"passed": True, "reason": "as expected"}
+            return {{"passed": False, "reason": problem}}
+    return {{"passed": True, "reason": "as expected"}}
 '''
 
 _SELF_CHECK = """
@@ -146,24 +71,57 @@ Case = tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]
 """The three arguments of `check` as plain data."""
 
 
-def compile_checker(domain: Domain, task: Task, changes: Sequence[Change]) -> str:
-    """Return the checker's source for a task whose gold leads to `changes` (net, from the database as opened)."""
-    gold = {(change.table, change.key): changed_fields(change) for change in keep_bound(changes, task.free)}
+def compile_checker(
+    domain: Domain, task: Task, changes: Sequence[Change], others: Sequence[Sequence[Change]] = ()
+) -> str:
+    """Return the checker's source for a task whose gold leads to `changes` (net, from the database as opened).
+
+    others: changes of other ends that are as right.
+    """
+    unordered = find_unordered(domain)
+    gold = find_end(domain, task, changes)
+    ends = [end for other in others if (end := find_end(domain, task, other)) != gold]
     calls = sorted({step.call.name for step in task.gold if domain.tools[step.call.name].is_handover})
-    reads = [*evidence_calls(domain, task), *(opening_calls(domain, task) if calls else ())]
-    return _HEADER.format(
+    reads = _drop_repeated([*evidence_calls(domain, task), *(opening_calls(domain, task) if calls else ())])
+    touched = {table for table, _ in [*gold, *(place for end in ends for place in end)]}
+    header = _HEADER.format(
         title=_describe(task),
         gold=_format(gold),
+        also=_format([end for place, end in enumerate(ends) if end not in ends[:place]]),
+        unordered=_format([(name, field) for name in sorted(touched) for field in unordered.get(name, ())]),
+        free=_format(list(task.free)),
         told=_format(list(task.told)),
         calls=_format(calls),
         reads=_format([(call.name, call.arguments) for call in reads]),
         refuses=bool(task.refused),
-    ) + (_FREE.format(free=_format(list(task.free))) + _body_with_free() if task.free else _BODY)
+    )
+    return header + _join_parts(bool(task.refused), bool(task.told))
 
 
-def _body_with_free() -> str:
-    every, bound = "for change in changes}\n", 'for change in changes if change["table"] not in FREE}\n'
-    return _BODY.replace(every, bound, 1)
+def _join_parts(refuses: bool, tells: bool) -> str:
+    """Return the functions that a checker needs, with the one that calls them."""
+    parts, problems = ["state", "calls"], ["check_state(changes)", "check_calls(calls)"]
+    parts += ["speech"] if refuses or tells else []
+    if refuses:
+        parts.append("refusal")
+        problems.append("check_refusal(calls, messages)")
+    if tells:
+        parts.append("told")
+        problems.append("check_told(messages)")
+    return "\n\n\n".join(map(read_part, parts)) + "\n" + _CHECK.format(problems=", ".join(problems))
+
+
+def find_end(domain: Domain, task: Task, changes: Sequence[Change]) -> dict[tuple[str, str], Any]:
+    """Return what changed, as fields by (table, key), but for tables that are free and lists only put in another order.
+
+    All fields of a new row, None for a deleted one.
+    """
+    unordered = find_unordered(domain)
+    found = {
+        (change.table, change.key): changed_fields(change, unordered.get(change.table, ()))
+        for change in keep_bound(changes, task.free)
+    }
+    return {place: fields for place, fields in found.items() if fields != {}}
 
 
 def render_file(source: str, right: Case, wrong: dict[str, Case]) -> str:
@@ -171,24 +129,45 @@ def render_file(source: str, right: Case, wrong: dict[str, Case]) -> str:
     return source + _SELF_CHECK.format(right=_format(right), wrong=_format(wrong))
 
 
-def changed_fields(change: Change) -> dict[str, Any] | None:
-    """Return the fields of a row that differ: all for a new row, None for a deleted one."""
-    if change.after is None or change.before is None:
-        return change.after
-    return {name: value for name, value in change.after.items() if change.before.get(name) != value}
+def changed_fields(change: Change, unordered: Sequence[str] = ()) -> dict[str, Any] | None:
+    """Return the fields of a row that differ, nested: all for a new row, None for a deleted one.
+
+    unordered: names of lists whose order means nothing.
+    """
+    plain = change.model_dump(mode="json")
+    before, after = plain["before"], plain["after"]
+    if before and after:
+        after = {
+            name: before[name] if name in unordered and _is_reordered(before.get(name), value) else value
+            for name, value in after.items()
+        }
+    return differences(change.table, before, after)
+
+
+def _is_reordered(one: Any, other: Any) -> bool:
+    return isinstance(one, list) and isinstance(other, list) and same_set(one, other)
 
 
 def evidence_calls(domain: Domain, task: Task) -> list[ToolCall]:
     """Return the gold reads that show why the refused requests are refused, by the clauses they rest on."""
     found = []
     for clause in domain.clauses:
-        if clause.id not in task.refused or not clause.reads:
-            continue
-        wanted = [call for call in task.wanted if call.name in clause.tools]
-        reads = [step.call for step in task.gold if step.seat == "agent" and step.call.name in clause.reads]
-        bound = [read for read in reads if any(_shares_value(read, call) for call in wanted)]
-        found += bound or reads
-    return found
+        if clause.id in task.refused:
+            for tools in clause.evidence:
+                found += _find_reads(task, clause, tools)
+    return _drop_repeated(found)
+
+
+def _find_reads(task: Task, clause: Clause, tools: Sequence[str]) -> list[ToolCall]:
+    """Return the gold reads by some tools, those of what the refused request is about where there are such."""
+    wanted = [call for call in task.wanted if call.name in clause.tools]
+    reads = [step.call for step in task.gold if step.seat == "agent" and step.call.name in tools]
+    return [read for read in reads if any(_shares_value(read, call) for call in wanted)] or reads
+
+
+def _drop_repeated(calls: Sequence[ToolCall]) -> list[ToolCall]:
+    made = [(call.name, call.arguments) for call in calls]
+    return [call for place, call in enumerate(calls) if made[place] not in made[:place]]
 
 
 def opening_calls(domain: Domain, task: Task) -> list[ToolCall]:

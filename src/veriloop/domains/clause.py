@@ -32,8 +32,9 @@ class Clause:
     tools: names of the tools it constrains. about: `state` needs state and calls only, `dialogue` needs the turns.
     source: where the rule stands (a heading, or file and line of a policy that is not ours).
     read: the read tool that shows the evidence, so that a refusal can be told from silence, or several of which each
-    does; empty when none does. say: what an agent says before the call to keep a rule about words; empty when repeating
-    the change and waiting for the yes is enough.
+    does; empty when none does. also: what else has to be read before one can refuse by it, each a read tool or several
+    of which each does. say: what an agent says before the call to keep a rule about words; empty when repeating the
+    change and waiting for the yes is enough.
     """
 
     id: str
@@ -44,6 +45,13 @@ class Clause:
     source: str = ""
     read: str | tuple[str, ...] = ""
     say: str = ""
+    also: tuple[str | tuple[str, ...], ...] = ()
+
+    @property
+    def evidence(self) -> tuple[tuple[str, ...], ...]:
+        """All that a refusal rests on: groups of read tools, of each of which one has to be called."""
+        groups = (self.reads, *((group,) if isinstance(group, str) else group for group in self.also))
+        return tuple(group for group in groups if group)
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -75,7 +75,8 @@ class Domain(Protocol):
 class ToolkitDomain:
     """A domain from a toolkit class whose constructor takes its database.
 
-    load: database id -> base tables, cached by the caller. A database id is `SPLIT-INDEX`.
+    load: database id -> base tables, cached by the caller. A database id is `SPLIT-INDEX`. unordered: by table, fields
+    that hold lists whose order means nothing.
     """
 
     name: str
@@ -86,6 +87,7 @@ class ToolkitDomain:
     find_callers: Callable[[Database], Sequence[Caller]]
     clauses: tuple[Clause, ...]
     kinds: dict[str, Source] = field(default_factory=dict)
+    unordered: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tools: dict[str, Tool] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -125,6 +127,11 @@ def dump_rows(tables: Mapping[str, Mapping[str, BaseModel]]) -> dict[str, Any]:
 def parse_rows(content: Mapping[str, Any], types: Mapping[str, type[R]]) -> dict[str, dict[str, R]]:
     """Return rows by table and key from JSON; raises ValueError, KeyError or AttributeError when it does not fit."""
     return {name: {key: row.model_validate(v) for key, v in content[name].items()} for name, row in types.items()}
+
+
+def find_unordered(domain: Domain) -> Mapping[str, tuple[str, ...]]:
+    """Return by table the fields that hold lists whose order means nothing; none where a domain declares nothing."""
+    return getattr(domain, "unordered", {})
 
 
 def agent_writes(domain: Domain) -> list[Tool]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from veriloop.check.sandbox import judge
+from veriloop.check.verdict import give_verdict
 from veriloop.core.base import Frozen, derive_seed
 from veriloop.core.message import Seat
 from veriloop.core.trace import Trace
@@ -43,7 +43,7 @@ class Trial:
     async def measure(self, domain: Domain, user: AnyPlayer, task: Task) -> Difficulty:
         """Play and judge a task's dialogues."""
         traces = await self._play(domain, user, task)
-        judged = [judge(task, trace) for trace in traces]
+        judged = [give_verdict(domain, task, trace) for trace in traces]
         verdicts = [verdict for verdict in judged if verdict.outcome is not Outcome.ERROR]
         return Difficulty(
             solver=self.solver.name, passed=sum(verdict.passed for verdict in verdicts), tried=len(verdicts)

@@ -103,7 +103,8 @@ def evidence_reads(domain: Domain, walk: Walk, draft: Draft, chain: list[int], t
     made = {walk.reads[position].call.name for position in chain}
     about = [clause for clause in domain.clauses if draft.tool.name in clause.tools]
     # Of reads that show the same, one that is made anyway does.
-    wanted = {name for clause in about for name in made & set(clause.reads) or clause.reads}
+    groups = [group for clause in about for group in clause.evidence]
+    wanted = {name for group in groups for name in made & set(group) or group}
     extra = [
         position
         for position, read in enumerate(walk.reads)

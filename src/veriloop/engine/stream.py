@@ -270,8 +270,8 @@ async def _try_draft(
     if not bench.verify:
         return _Made(task, demonstrations=tuple(await _play(bench, pair, workflow, task)))
     proof = await run_steps(prove_in_steps(bench.domain, task, bench.sandbox))
-    log.tried += sum(score.tried for score in proof.classes.values())
-    log.caught += sum(score.caught for score in proof.classes.values())
+    log.tried += proof.tried
+    log.caught += proof.caught
     if not proof.ok:
         return _Problem("proof", proof.problems)
     if bench.task_verifier and (objections := await bench.task_verifier.review_task(pair, task)):

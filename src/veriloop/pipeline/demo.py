@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from veriloop.check.sandbox import judge
+from veriloop.check.verdict import give_verdict
 from veriloop.core.base import Frozen
 from veriloop.core.extra import needs_extra
 from veriloop.core.message import Seat
@@ -105,7 +106,9 @@ def _evaluate(out: Path, name: str, config: DemoConfig, progress: Progress | Non
     settings = EvalConfig(trials=config.trials, width=64, seed=config.seed, limits=Limits(turns=config.rl.turns))
     tasks = list(read_tasks(out / "held_out"))
     file = out / "evals" / f"{name}.json"
-    return evaluate_tasks(domain, tasks, players, settings, score=judge, out=file, progress=progress)
+    return evaluate_tasks(
+        domain, tasks, players, settings, score=partial(give_verdict, domain), out=file, progress=progress
+    )
 
 
 def _total_seconds(out: Path, seconds: float, *, resume: bool) -> float:

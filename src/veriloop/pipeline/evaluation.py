@@ -3,10 +3,11 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from veriloop.check.sandbox import judge
+from veriloop.check.verdict import give_verdict
 from veriloop.core.errors import InputError
 from veriloop.core.extra import needs_extra
 from veriloop.core.message import Seat
@@ -56,7 +57,8 @@ def run_evaluation(
     tasks = list(read_tasks(contest.tasks))
     players = _cast(contest, {task.id: task for task in tasks}, endpoint)
     file = out or default_file(contest)
-    return evaluate_tasks(domain, tasks, players, config, score=judge, out=file, progress=progress)
+    score = partial(give_verdict, domain)
+    return evaluate_tasks(domain, tasks, players, config, score=score, out=file, progress=progress)
 
 
 def run_official_evaluation(

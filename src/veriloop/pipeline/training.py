@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from veriloop.check.sandbox import judge
+from veriloop.check.verdict import give_verdict
 from veriloop.core.errors import InputError
 from veriloop.core.extra import needs_extra
 from veriloop.core.message import Seat
@@ -97,7 +98,13 @@ def train_rl_on_run(
             f"run {str(run)!r} holds no task besides every tenth, which is held out; make more with `veriloop synth`"
         )
     return train_rl(
-        domain, (train, held_out[:VALIDATION_TASKS]), (agent, user), out, config, score=judge, progress=progress
+        domain,
+        (train, held_out[:VALIDATION_TASKS]),
+        (agent, user),
+        out,
+        config,
+        score=partial(give_verdict, domain),
+        progress=progress,
     )
 
 

@@ -16,15 +16,16 @@ from veriloop.domains.source import Source
 from veriloop.domains.task import Fact, Request, Task
 from veriloop.domains.tool import Tool
 from veriloop.domains.walk import Walk, pooled_values
+from veriloop.proof.replay import Replay
 
 _WORD = re.compile(r"[\w-]+")
 COMBINATIONS = 256
 """Readings of one request that are executed at most; with more the instruction counts as too loose."""
 
 
-def check_instruction(domain: Domain, task: Task, walk: Walk) -> list[str]:
+def check_instruction(domain: Domain, task: Task, walk: Walk, gold: Replay) -> list[str]:
     """Return what is wrong with a task's instruction; `walk` starts from what the user can tell."""
-    problems = find_underived(domain, task, walk)
+    problems = find_underived(domain, task, gold)
     problems += _find_idle_identity(task, walk)
     session = domain.open(task.initial)
     for request, wanted in zip(task.user.requests, task.wanted, strict=True):
@@ -55,13 +56,12 @@ def _steps_before(task: Task, wanted: ToolCall) -> list[Any]:
     return []
 
 
-def find_underived(domain: Domain, task: Task, walk: Walk) -> list[str]:
+def find_underived(domain: Domain, task: Task, gold: Replay) -> list[str]:
     """Return gold arguments that are neither told nor read before, and user steps whose arguments are not told."""
     facts = [*task.user.identity, *(fact for request in task.user.requests for fact in request.facts)]
     told = {_plain(part) for fact in facts for part in _list_told(fact)} - {""}
-    shown = {read.call.name + repr(read.call.arguments): read.content for read in walk.reads}
     problems, read_so_far = [], ""
-    for step in task.gold:
+    for step, result in zip(gold.calls, gold.results, strict=True):
         tool = domain.tools[step.call.name]
         # What is said to whom the user goes is in the agent's own words, and so is what nobody tells of a user's step.
         asked = tool.is_handover or (step.seat == "user" and not any(source.told for source in tool.sources.values()))
@@ -70,7 +70,7 @@ def find_underived(domain: Domain, task: Task, walk: Walk) -> list[str]:
             known = _plain(value) in told or (step.seat == "agent" and str(value) in read_so_far)
             if not known:
                 problems.append(f"instruction: {step.call.name}: {kind} {value!r} is neither told nor read")
-        read_so_far += shown.get(step.call.name + repr(step.call.arguments), "")
+        read_so_far += result.content if step.seat == "agent" and tool.kind == "read" else ""
     return problems
 
 

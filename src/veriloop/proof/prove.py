@@ -1,33 +1,42 @@
 """The proof of a task: its checker must catch every mutant and pass every valid path, and its instruction must hold."""
 
 import random
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 
 from veriloop.check.allow import CheckerError, validate_checker
 from veriloop.check.clause import find_gold_violations
 from veriloop.check.compile import Case, compile_checker, evidence_calls, render_file
-from veriloop.check.sandbox import Sandbox
+from veriloop.check.sandbox import Sandbox, trace_case
+from veriloop.check.verdict import judge_way
 from veriloop.core.base import Frozen, derive_seed
+from veriloop.core.message import Change
+from veriloop.core.trace import Trace
 from veriloop.core.verdict import Outcome, Verdict
 from veriloop.domains.defect import keep_bound
 from veriloop.domains.domain import Caller, Domain
 from veriloop.domains.task import Initial, Task
 from veriloop.domains.walk import Walk, explore
+from veriloop.proof.alternative import MAY_END_ELSEWHERE, make_alternatives
+from veriloop.proof.dialogue import perform, write_dialogue
+from veriloop.proof.ending import End, find_other_ends, settle
 from veriloop.proof.instruction import check_instruction
-from veriloop.proof.mutant import Mutant, make_alternatives, make_mutants
+from veriloop.proof.mutant import BY_POLICY, CLASSES, MAY_BE_RIGHT, make_mutants
+from veriloop.proof.mutant.end import damage_end
+from veriloop.proof.mutant.ground import Ground
 from veriloop.proof.repair import check_repair
 from veriloop.proof.replay import Replay, closing_words, replay
 
-_MAY_BE_EQUIVALENT = ("changed_argument", "dropped_write", "foreign_write", "forbidden_write")
-"""Kinds of mutants that may lead to the gold state (a forbidden write, when the tool refuses it as well)."""
-
 
 class ClassScore(Frozen):
-    """Mutants of one kind: tried, caught, and left out because they reached the gold state."""
+    """Mutants of one class: tried, caught, and left out because they turned out to be right.
+
+    why: why none was tried, or why some are no mistakes.
+    """
 
     tried: int = 0
     caught: int = 0
     equivalent: int = 0
+    why: str = ""
 
 
 class Proof(Frozen):
@@ -36,7 +45,9 @@ class Proof(Frozen):
     ok: bool
     problems: tuple[str, ...]
     score: float
-    """Share of mutants that the checker caught, before the task was accepted."""
+    """Share of mutants that the checker caught, before the task was accepted; not of those left to the policy."""
+    tried: int = 0
+    caught: int = 0
     classes: dict[str, ClassScore]
     alternatives: dict[str, int]
     """Valid paths that were played and passed, by kind."""
@@ -45,7 +56,8 @@ class Proof(Frozen):
 
 def attach_checker(domain: Domain, task: Task) -> Task:
     """Return the task with the checker compiled from a replay of its gold."""
-    source = compile_checker(domain, task, replay(domain, task, task.gold).changes)
+    others = [made.changes for made in find_other_ends(domain, task)]
+    source = compile_checker(domain, task, replay(domain, task, task.gold).changes, others)
     validate_checker(source)
     return task.model_copy(update={"checker": source})
 
@@ -66,27 +78,25 @@ def prove(domain: Domain, task: Task, sandbox: Sandbox) -> Proof:
 
 def prove_in_steps(domain: Domain, task: Task, sandbox: Sandbox) -> Generator[None, None, Proof]:
     """Execute the proof like `prove`, with a pause after each replay: together they may take a tenth of a second."""
-    rng = random.Random(derive_seed("proof", task.id))
-    ledger = _Ledger()
     try:
         validate_checker(task.checker)
     except CheckerError as error:
         return Proof(ok=False, problems=(str(error),), score=0.0, classes={}, alternatives={}, replays=0)
-    gold = ledger.count(replay(domain, task, task.gold))
-    _check_gold(domain, task, gold, sandbox, ledger)
+    rng = random.Random(derive_seed("proof", task.id))
+    gold = replay(domain, task, task.gold)
+    work = _Work(domain, task, sandbox, gold)
+    _check_gold(work)
     yield
-    walk = _walk(domain, task, rng)
+    ground = Ground(domain, task, work.dialogue, _walk(domain, task, rng), gold.session, rng)
     yield
-    words = closing_words(task)
-    mutants = list(make_mutants(domain, task, walk, gold.session, words, rng))
-    yield from _check_mutants(domain, task, gold, mutants, sandbox, ledger)
-    yield from _check_alternatives(domain, task, gold, walk, sandbox, ledger, rng)
+    yield from _check_mutants(work, ground)
+    yield from _check_alternatives(work, ground)
     if task.tags.combination:
-        needless = ledger.classes.get("dropped_write", ClassScore()).equivalent
-        ledger.problems += check_repair(domain, task, walk, gold.changes, needless)
+        needless = work.classes.get("dropped_write", ClassScore()).equivalent
+        work.problems += check_repair(domain, task, gold, needless)
     else:
-        ledger.problems += check_instruction(domain, task, walk)
-    return ledger.close()
+        work.problems += check_instruction(domain, task, ground.walk, gold)
+    return work.close()
 
 
 def render_checker_file(domain: Domain, task: Task) -> str:
@@ -102,33 +112,58 @@ def render_checker_file(domain: Domain, task: Task) -> str:
     return render_file(task.checker, right.case(words), wrong)
 
 
-class _Ledger:
-    """What a proof has found so far."""
+class _Work:
+    """A proof under way: what is proved, and what was found so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, domain: Domain, task: Task, sandbox: Sandbox, gold: Replay) -> None:
+        self.domain, self.task, self.sandbox, self.gold = domain, task, sandbox, gold
+        self.dialogue = write_dialogue(domain, task)
+        self.right = perform(domain, task, self.dialogue.lines())
         self.problems: list[str] = []
         self.classes: dict[str, ClassScore] = {}
         self.alternatives: dict[str, int] = {}
-        self.replays = 0
+        self.replays = 1
+        others = find_other_ends(domain, task)
+        self._ends: set[End] = {settle(domain, task, made.changes) for made in (gold, *others)}
 
-    def count(self, made: Replay) -> Replay:
-        self.replays += 1
-        return made
+    def judge(self, trace: Trace) -> Verdict:
+        """Return the verdict on a dialogue, clauses on the way included."""
+        return judge_way(self.domain, self.task, trace, self.check(trace))
 
-    def add(self, kind: str, *, caught: bool = False, equivalent: bool = False) -> None:
+    def check(self, trace: Trace) -> Verdict:
+        """Return the verdict of the checker alone."""
+        return self.sandbox.run(self.task.checker, [trace_case(trace)])[0]
+
+    def ends_right(self, changes: tuple[Change, ...]) -> bool:
+        """Return whether an end means the same as the gold's."""
+        return settle(self.domain, self.task, changes) in self._ends
+
+    def add(self, kind: str, verdict: Verdict, *, right: bool = False) -> None:
+        """Note a mutant; `right`: it turned out to be no mistake, unless it was caught all the same."""
+        caught = verdict.outcome is Outcome.FAIL
+        equivalent = right and not caught and verdict.outcome is not Outcome.ERROR
         old = self.classes.get(kind, ClassScore())
         self.classes[kind] = ClassScore(
-            tried=old.tried + (not equivalent), caught=old.caught + caught, equivalent=old.equivalent + equivalent
+            tried=old.tried + (not equivalent),
+            caught=old.caught + caught,
+            equivalent=old.equivalent + equivalent,
+            why=MAY_BE_RIGHT.get(kind, "") if equivalent else old.why,
         )
+        if not caught and not equivalent:
+            self.problems.append(f"mutant {kind}: the checker says {_say(verdict)}")
 
     def close(self) -> Proof:
-        tried = sum(score.tried for score in self.classes.values())
-        caught = sum(score.caught for score in self.classes.values())
+        """Return the proof."""
+        checked = [score for kind, score in self.classes.items() if kind not in BY_POLICY]
+        tried, caught = sum(score.tried for score in checked), sum(score.caught for score in checked)
+        absent = {kind: ClassScore(why=why) for kind, (_, why) in CLASSES.items() if kind not in self.classes}
         return Proof(
             ok=not self.problems,
             problems=tuple(self.problems),
             score=caught / tried if tried else 0.0,
-            classes=self.classes,
+            tried=tried,
+            caught=caught,
+            classes={**self.classes, **absent},
             alternatives=self.alternatives,
             replays=self.replays,
         )
@@ -142,66 +177,56 @@ def _walk(domain: Domain, task: Task, rng: random.Random) -> Walk:
     return explore(domain, session, Caller(task.id, "", known, heard), rng)
 
 
-def _check_gold(domain: Domain, task: Task, gold: Replay, sandbox: Sandbox, ledger: _Ledger) -> None:
-    if gold.errors:
-        ledger.problems.append(f"gold: {gold.errors} of its calls are refused by the tools")
+def _check_gold(work: _Work) -> None:
+    domain, task, problems = work.domain, work.task, work.problems
+    if work.gold.errors:
+        problems.append(f"gold: {work.gold.errors} of its calls are refused by the tools")
     for violation in find_gold_violations(domain, task.initial, task.gold):
-        ledger.problems.append(f"gold: {violation.call.name} breaks {violation.clause}: {violation.reason}")
+        problems.append(f"gold: {violation.call.name} breaks {violation.clause}: {violation.reason}")
     made = [step.call for step in task.gold]
     left = [w for w in task.wanted if not any(c.name == w.name and c.arguments == w.arguments for c in made)]
     if len(left) != len(task.refused):
-        ledger.problems.append(f"gold: {len(left)} requests are not carried out and {len(task.refused)} are refused")
+        problems.append(f"gold: {len(left)} requests are not carried out and {len(task.refused)} are refused")
     shown = {call.name for call in evidence_calls(domain, task)}
     for clause in domain.clauses:
-        if clause.id in task.refused and clause.reads and shown.isdisjoint(clause.reads):
-            ledger.problems.append(f"gold: it refuses without {' or '.join(clause.reads)}, which shows why")
-    first, second = sandbox.run(task.checker, [gold.case(closing_words(task))] * 2)
+        for group in clause.evidence if clause.id in task.refused else ():
+            if shown.isdisjoint(group):
+                problems.append(f"gold: it refuses without {' or '.join(group)}, which shows why")
+    first, second = work.judge(work.right), work.judge(work.right)
     if not first.passed:
-        ledger.problems.append(f"gold: the checker says {first.outcome.value}: {first.reason}")
+        problems.append(f"gold: the checker says {_say(first)}")
     if first != second:
-        ledger.problems.append("gold: two runs of the checker differ")
+        problems.append("gold: two runs of the checker differ")
 
 
-def _check_mutants(
-    domain: Domain, task: Task, gold: Replay, mutants: Sequence[Mutant], sandbox: Sandbox, ledger: _Ledger
-) -> Steps:
-    for mutant in mutants:
+def _check_mutants(work: _Work, ground: Ground) -> Steps:
+    domain, task = work.domain, work.task
+    for mutant in make_mutants(ground):
         yield
-        made = ledger.count(replay(domain, task, mutant.calls))
-        if _is_equivalent(task, mutant, made, gold):
-            ledger.add(mutant.kind, equivalent=True)
-            continue
-        verdict = sandbox.run(task.checker, [made.case(mutant.words, early=mutant.early)])[0]
-        ledger.add(mutant.kind, caught=verdict.outcome is Outcome.FAIL)
-        if verdict.outcome is not Outcome.FAIL:
-            ledger.problems.append(f"mutant {mutant.kind}: the checker says {_say(verdict)}")
+        work.replays += 1
+        trace = perform(domain, task, mutant.lines)
+        right = mutant.kind in MAY_BE_RIGHT and work.ends_right(trace.changes)
+        verdict = work.judge(trace) if mutant.kind in BY_POLICY else work.check(trace)
+        work.add(mutant.kind, verdict, right=right)
+    yield
+    for kind, changes in damage_end(work.right.changes, task.free):
+        work.add(kind, work.check(work.right.model_copy(update={"changes": changes})))
 
 
-def _is_equivalent(task: Task, mutant: Mutant, made: Replay, gold: Replay) -> bool:
-    """Return whether a mutant is no mistake after all: it ends like the gold in everything that counts."""
-    if mutant.kind not in _MAY_BE_EQUIVALENT and not (task.free and mutant.kind == "untouched"):
-        return False
-    return _ends_alike(task, made, gold)
-
-
-def _ends_alike(task: Task, made: Replay, gold: Replay) -> bool:
-    return keep_bound(made.changes, task.free) == keep_bound(gold.changes, task.free)
-
-
-def _check_alternatives(
-    domain: Domain, task: Task, gold: Replay, walk: Walk, sandbox: Sandbox, ledger: _Ledger, rng: random.Random
-) -> Steps:
-    for kind, calls in make_alternatives(domain, task, walk, rng):
+def _check_alternatives(work: _Work, ground: Ground) -> Steps:
+    for path in make_alternatives(ground):
         yield
-        made = ledger.count(replay(domain, task, calls))
-        if not _ends_alike(task, made, gold):
-            if kind != "other_order":
-                ledger.problems.append(f"alternative {kind}: reads changed the end state")
+        work.replays += 1
+        trace = perform(work.domain, work.task, path.lines)
+        if not work.ends_right(trace.changes):
+            if path.kind not in MAY_END_ELSEWHERE:
+                work.problems.append(f"alternative {path.kind}: it changed the end state")
             continue
-        verdict = sandbox.run(task.checker, [made.case(closing_words(task))])[0]
-        ledger.alternatives[kind] = ledger.alternatives.get(kind, 0) + verdict.passed
+        # Whether another order keeps to the policy is not the checker's to say.
+        verdict = work.check(trace) if path.kind in MAY_END_ELSEWHERE else work.judge(trace)
+        work.alternatives[path.kind] = work.alternatives.get(path.kind, 0) + verdict.passed
         if not verdict.passed:
-            ledger.problems.append(f"alternative {kind}: the checker says {_say(verdict)}")
+            work.problems.append(f"alternative {path.kind}: the checker says {_say(verdict)}")
 
 
 def _say(verdict: Verdict) -> str:

@@ -106,7 +106,7 @@ CLAUSES: tuple[Clause, ...] = (
     ),
     Clause(
         "P2", "Change only what belongs to the customer you found.", WRITES, _deny_foreign,
-        source="policy.md, rule 2", read="get_parcel",
+        source="policy.md, rule 2", read="get_parcel", also=(LOOK_UPS,),
     ),
     confirmation_clause(),
     _rule(4, ("reschedule_delivery",), "A new day only while the parcel is at the depot.",

@@ -24,7 +24,15 @@ def load_airline() -> Domain:
     """Return the domain; its database is read from the package on first use."""
     declared = Declarations(SOURCES, YIELDS, TOPICS)
     return SharedDomain(
-        "tau2/airline", CLAUSES, AirlineTools, AIRLINE_POLICY_PATH, load_tables, _find_callers, declared, dict(KINDS)
+        "tau2/airline",
+        CLAUSES,
+        AirlineTools,
+        AIRLINE_POLICY_PATH,
+        load_tables,
+        _find_callers,
+        declared,
+        dict(KINDS),
+        unordered={"reservations": ("passengers", "payment_history")},
     )
 
 

@@ -257,7 +257,7 @@ CLAUSES: tuple[Clause, ...] = (
     _said("A21", "155", (COMPENSATE,), "Compensate nobody who does not ask for it.", _deny_unasked),
     _said("A22", "159", (COMPENSATE,), "Confirm the facts before compensating.", _deny_unchecked),
     Clause("A23", "Compensate silver and gold members, the insured and who flies business.", (COMPENSATE,),
-           _deny_undeserving, source="policy.md:157,161", read=READ),
+           _deny_undeserving, source="policy.md:157,161", read=READ, also=(PROFILE,)),
     Clause("A24", "100 dollars a passenger for a cancelled flight, 50 for a delayed one that was changed.",
            (COMPENSATE,), _deny_undue, source="policy.md:163,165,167", read=READ),
 )  # fmt: skip

@@ -412,7 +412,10 @@ TOTAL = said_as(
     "The total of checked bags should come to {text}.",
 )
 PAID = replace(choice("nonfree_baggages", _count_paid, told=False), worked_out=True, rests_on=_rests_on_owner)
-PASSENGERS = choice("passenger", _list_passengers, "change of passengers", say=_say_passengers, free=True)
+PASSENGERS = replace(
+    choice("passenger", _list_passengers, "change of passengers", say=_say_passengers, free=True),
+    unordered="passengers",
+)
 DUE = replace(
     choice("amount", _due, "compensation", say=_say_due), implied=True, worked_out=True, rests_on=_rests_on_due
 )
@@ -463,6 +466,7 @@ SOURCES: dict[str, dict[str, Source]] = {
             choice("payment", _list_payments, "payment method", say=_say_payments, free=True),
             worked_out=True,
             rests_on=_rests_on_owner,
+            unordered="payments",
         ),
     },
     "cancel_reservation": {"reservation_id": CANCELLED},

@@ -22,6 +22,7 @@ PENDING = ("cancel_pending_order", *ORDER_CHANGES)
 ORDER_WRITES = (*PENDING, *DELIVERED)
 WRITES = (*ORDER_WRITES, "modify_user_address")
 TRANSFER = "transfer_to_human_agents"
+ORDER, PROFILE, PRODUCT = "get_order_details", "get_user_details", "get_product_details"
 REASONS = ("no longer needed", "ordered by mistake")
 MODIFIED = "pending (item modified)"
 
@@ -85,7 +86,7 @@ def _deny_second_customer(case: Case) -> str | None:
 
 def _deny_unread(case: Case) -> str | None:
     order_id = case.call.arguments.get("order_id")
-    reads = [call for call, _ in case.calls if call.name == "get_order_details"]
+    reads = [call for call, _ in case.calls if call.name == ORDER]
     seen = any(call.arguments.get("order_id") == order_id for call in reads)
     return None if seen else "the order's status has not been checked"
 
@@ -167,15 +168,19 @@ def _rule(
     tools: tuple[str, ...],
     text: str,
     deny: Callable[[Case, Any], str | None],
-    read: str = "get_order_details",
+    *reads: str,
 ) -> Clause:
-    """Return a clause about an order; `deny` sees the case and the order and is asked only when that exists."""
+    """Return a clause about an order; `deny` sees the case and the order and is asked only when that exists.
+
+    reads: all that show it, the order's details if none is named. Nobody is refused either before they were looked up.
+    """
+    first, *rest = reads or (ORDER,)
 
     def ask(case: Case) -> str | None:
         order = _order(case)
         return deny(case, order) if order else None
 
-    return Clause(name, text, tools, ask, source=f"policy.md:{lines}", read=read)
+    return Clause(name, text, tools, ask, source=f"policy.md:{lines}", read=first, also=(*rest, _LOOKUPS))
 
 
 def _said(
@@ -188,7 +193,7 @@ CLAUSES: tuple[Clause, ...] = (
     _said("R1", "10", WRITES, "Look the customer up by e-mail, or by name and zip code, before any change.",
           _deny_unauthenticated),
     Clause("R2", "Change nothing that belongs to a customer other than the one who was looked up.", WRITES,
-           _deny_foreign, source="policy.md:14", read="get_order_details"),
+           _deny_foreign, source="policy.md:14", read=ORDER, also=(_LOOKUPS,)),
     Clause("R3", "Changes are made for one customer only in a conversation.", WRITES, _deny_second_customer,
            source="policy.md:14"),
     _said("R4", "16", WRITES, "Tell the customer what is about to be changed and get a clear yes.", deny_unconfirmed),
@@ -206,20 +211,20 @@ CLAUSES: tuple[Clause, ...] = (
     _rule("R11", "102", ("modify_pending_order_payment",), "The new payment method must not be the present one.",
           _deny_same_payment),
     _rule("R12", "104", ("modify_pending_order_payment",), "A gift card must cover the order's total.",
-          _deny_uncovered_total, "get_user_details"),
+          _deny_uncovered_total, PROFILE, ORDER),
     _rule("R13", "110", PENDING, "Once its items were modified, an order can be neither modified nor cancelled.",
           _deny_unless(lambda status: status != MODIFIED, "the items of the order were modified already")),
     _rule("R14", "112,132", SWAPS, "An item can be replaced only by one that is available.", _deny_unavailable,
-          "get_product_details"),
+          PRODUCT),
     _rule("R15", "112,132", SWAPS, "An item can be replaced only by one of the same product.", _deny_other_product,
-          "get_product_details"),
+          PRODUCT, ORDER),
     _rule("R16", "112,132", SWAPS, "An item can be replaced only by one with other options.", _deny_same_option),
     _rule("R17", "114,134", SWAPS, "A gift card must cover the price difference.", _deny_uncovered_difference,
-          "get_user_details"),
+          PROFILE, ORDER, PRODUCT),
     _rule("R18", "82,118", ("return_delivered_order_items",), "Only a delivered order can be returned.",
           _deny_unless(lambda status: status == "delivered", "the order is not delivered")),
     _rule("R19", "124", ("return_delivered_order_items",),
-          "A refund goes to the order's payment method or to a gift card.", _deny_refund, "get_user_details"),
+          "A refund goes to the order's payment method or to a gift card.", _deny_refund, PROFILE, ORDER),
     _rule("R20", "82,130", ("exchange_delivered_order_items",), "Only a delivered order can be exchanged.",
           _deny_unless(lambda status: status == "delivered", "the order is not delivered")),
     _said("R21", "88,96,118,130", ORDER_WRITES, "Check an order's status before changing it.", _deny_unread),

@@ -184,7 +184,9 @@ REASON = said_as(
     ),
 )
 ITEMS = said_as(
-    replace(choice("item_id", _list_item_ids, "item to change", say=_say_items), implied=True),
+    replace(
+        choice("item_id", _list_item_ids, "item to change", say=_say_items), implied=True, unordered="items"
+    ),
     "I am talking about {text}.",
     "What I do not like is {text}.",
     "This concerns {text}.",
@@ -196,7 +198,7 @@ RETURNED = said_as(
     "I am not happy with {text}.",
 )
 NEW_ITEMS = said_as(
-    choice("variant_id", _list_new_item_ids, "replacement item", say=_say_new_items),
+    replace(choice("variant_id", _list_new_item_ids, "replacement item", say=_say_new_items), unordered="items"),
     "What I would rather have is {text}.",
     "Please make it {text}.",
     "I prefer {text}.",

@@ -41,6 +41,7 @@ class SharedDomain:
     """A domain of tau2 with one database; its ids `train-0` and `test-0` differ in who calls.
 
     tables: returns the package's rows by table and key, which are shared and never changed. find_callers: by split.
+    unordered: by table, fields that hold lists whose order means nothing.
     """
 
     name: str
@@ -51,6 +52,7 @@ class SharedDomain:
     find_callers: Callable[[str], Sequence[Caller]]
     declared: Declarations
     kinds: dict[str, Source] = field(default_factory=dict)
+    unordered: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     policy: str = field(init=False)
     """The package's policy, to the letter."""
     tools: dict[str, Tool] = field(init=False)

@@ -9,12 +9,14 @@ demonstrates errs in a share of its dialogues, in all arms alike, as a model in 
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import Field
 
-from veriloop.check.sandbox import judge, shared_sandbox
+from veriloop.check.sandbox import shared_sandbox
+from veriloop.check.verdict import give_verdict
 from veriloop.core.base import Frozen, derive_seed
 from veriloop.core.extra import needs_extra
 from veriloop.core.message import Seat
@@ -196,4 +198,6 @@ class DataLab(Lab):
         config = EvalConfig(trials=self.config.trials, width=64, seed=self.seed, limits=Limits(turns=self.config.turns))
         players: dict[Seat, Any] = {"agent": LocalPlayer.load(self.models / arm, "agent"), "user": ScriptedUser()}
         out, tasks = self.out / "evals" / f"{arm}.json", list(read_tasks(self.test))
-        return evaluate_tasks(load_domain(self.name), tasks, players, config, score=judge, out=out)
+        domain = load_domain(self.name)
+        score = partial(give_verdict, domain)
+        return evaluate_tasks(domain, tasks, players, config, score=score, out=out)

@@ -6,12 +6,13 @@ four are measured on tasks over databases never seen in training, with the same 
 """
 
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import Field
 
-from veriloop.check.sandbox import judge
+from veriloop.check.verdict import give_verdict
 from veriloop.core.base import Frozen, derive_seed
 from veriloop.core.extra import needs_extra
 from veriloop.domains.registry import load_domain
@@ -181,13 +182,15 @@ class RlLab(Lab):
         domain, players = load_domain(self.name), self._players("sft")
         episodes = (Episode(domain, task, seed=derive_seed("own", self.seed), limits=self._limits()) for task in tasks)
         played = ((tasks[position], trace) for position, trace in play_batch(episodes, players, width=64))
-        return [Dialogue(task, trace) for task, trace in played if judge(task, trace).passed]
+        return [Dialogue(task, trace) for task, trace in played if give_verdict(domain, task, trace).passed]
 
     def _evaluate(self, arm: str) -> dict[str, Any]:
         tasks = list(read_tasks(self.out / "test"))
         config = EvalConfig(trials=self.config.trials, width=64, seed=self.seed, limits=self._limits())
         out = self.out / "evals" / f"{arm}.json"
-        return evaluate_tasks(load_domain(self.name), tasks, self._players(arm), config, score=judge, out=out)
+        domain = load_domain(self.name)
+        score = partial(give_verdict, domain)
+        return evaluate_tasks(domain, tasks, self._players(arm), config, score=score, out=out)
 
     def _players(self, arm: str) -> dict[Any, Any]:
         return {

@@ -1,0 +1,51 @@
+"""Mistakes in what is said: nothing, the wrong thing, something else besides, or where nobody hears it."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from veriloop.proof.dialogue import Dialogue, Line
+from veriloop.proof.mutant.ground import Ground
+from veriloop.proof.mutant.wording import NO_REFUSALS, TAKEN_BACK, miss_value
+from veriloop.proof.replay import closing_words
+
+WORDINGS = 3
+"""Wordings of one mistake tried on one task."""
+
+
+def say_nothing(ground: Ground) -> Iterator[Dialogue]:
+    """Do everything right and fall silent where a refusal or a value is due."""
+    if ground.task.refused or ground.task.told:
+        yield replace(ground.dialogue, closing=())
+
+
+def claim_instead(ground: Ground) -> Iterator[Dialogue]:
+    """Say something that sounds like an answer and refuses nothing."""
+    if ground.task.refused:
+        for text in ground.rng.sample(NO_REFUSALS, WORDINGS):
+            yield ground.dialogue.close(" ".join([text, *ground.task.told]))
+
+
+def take_back(ground: Ground) -> Iterator[Dialogue]:
+    """Refuse, and then say that it is done after all."""
+    if ground.task.refused and not ground.writes() and not ground.handovers():
+        for text in ground.rng.sample(TAKEN_BACK, 2):
+            yield ground.dialogue.close(*closing_words(ground.task), text)
+
+
+def tell_wrong(ground: Ground) -> Iterator[Dialogue]:
+    """Leave out a value that has to be told, or tell one that looks like it."""
+    words = closing_words(ground.task)
+    for value in ground.task.told:
+        rest = [word for word in words if word != value]
+        yield ground.dialogue.close(" ".join(["That is all I can tell you.", *rest]))
+        for other in miss_value(value):
+            yield ground.dialogue.close(" ".join([*rest, f"It is {other}."]))
+
+
+def speak_unheard(ground: Ground) -> Iterator[Dialogue]:
+    """Say the right words beside a call, where the user does not hear them."""
+    reads = [position for position, step in enumerate(ground.task.gold) if step.seat == "agent"]
+    if reads and (ground.task.refused or ground.task.told):
+        call = ground.task.gold[reads[0]].call
+        words = " ".join(closing_words(ground.task))
+        yield ground.dialogue.add(Line("agent", words, (call,))).close("Is there anything else?")
