@@ -15,7 +15,7 @@ from veriloop.proof.dialogue import write_dialogue
 from veriloop.proof.instruction import check_instruction, find_underived
 from veriloop.proof.mutant import CLASSES, make_mutants
 from veriloop.proof.mutant.ground import Ground
-from veriloop.proof.prove import _walk, attach_checker, prove, prove_in_steps
+from veriloop.proof.prove import attach_checker, prove, prove_in_steps, walk_from_words
 from veriloop.proof.replay import closing_words, replay
 from veriloop.rollout.driver import play
 from veriloop.rollout.episode import Episode
@@ -32,7 +32,7 @@ def ground(parcel, task):
     """Return what the proof makes mutants of a task from."""
     rng = random.Random(0)
     gold = replay(parcel, task, task.gold)
-    return Ground(parcel, task, write_dialogue(parcel, task), _walk(parcel, task, rng), gold.session, rng)
+    return Ground(parcel, task, write_dialogue(parcel, task), walk_from_words(parcel, task, rng), gold.session, rng)
 
 
 def problems(parcel, task):
@@ -173,7 +173,9 @@ class TestBadGolds:
 
 class TestInstructions:
     def found(self, parcel, task):
-        return check_instruction(parcel, task, _walk(parcel, task, random.Random(0)), replay(parcel, task, task.gold))
+        return check_instruction(
+            parcel, task, walk_from_words(parcel, task, random.Random(0)), replay(parcel, task, task.gold)
+        )
 
     def change_facts(self, task, facts):
         request = task.user.requests[0].model_copy(update={"facts": facts})
@@ -214,7 +216,7 @@ class TestInstructions:
         state = parcel.open(task.initial).state
         locker = state.lockers[task.wanted[0].arguments["locker_id"]]
         twin = next(row for row in state.lockers if row.area == locker.area and row.free and row != locker)
-        walk = _walk(parcel, task, random.Random(0))
+        walk = walk_from_words(parcel, task, random.Random(0))
         walk.pool["locker_id"][twin.locker_id]["name"] = locker.name
         found = check_instruction(parcel, task, walk, replay(parcel, task, task.gold))
         assert any("2 possible end states" in problem for problem in found)

@@ -12,7 +12,7 @@ from veriloop.engine.planner import write_plans
 from veriloop.engine.setting import Order
 from veriloop.engine.synthesis import synthesise
 from veriloop.proof.instruction import COMBINATIONS, check_instruction
-from veriloop.proof.prove import _walk, prove, render_checker_file
+from veriloop.proof.prove import prove, render_checker_file, walk_from_words
 from veriloop.proof.replay import replay
 
 
@@ -108,7 +108,9 @@ def test_a_check_of_refusals_that_is_loosened_is_found(parcel, many, line, excus
 
 class TestInstructions:
     def found(self, parcel, task):
-        return check_instruction(parcel, task, _walk(parcel, task, random.Random(0)), replay(parcel, task, task.gold))
+        return check_instruction(
+            parcel, task, walk_from_words(parcel, task, random.Random(0)), replay(parcel, task, task.gold)
+        )
 
     def change(self, task, facts):
         request = task.user.requests[0].model_copy(update={"facts": tuple(facts)})
@@ -173,7 +175,7 @@ def test_the_standalone_file_knows_a_wrong_dialogue_for_every_changed_row(parcel
 
 def test_walks_of_a_proof_start_from_the_users_words_alone(parcel, many):
     task = by_tier(many, "single")[0]
-    walk = _walk(parcel, task, random.Random(0))
+    walk = walk_from_words(parcel, task, random.Random(0))
     told = {fact.value for fact in task.user.identity}
     told |= {fact.value for request in task.user.requests for fact in request.facts}
     assert set(walk.caller.known.values()) <= told

@@ -80,14 +80,19 @@ def compile_checker(
     """
     unordered = find_unordered(domain)
     gold = find_end(domain, task, changes)
-    ends = [end for other in others if (end := find_end(domain, task, other)) != gold]
+    ends, known = [], [_sort_lists(domain, gold)]
+    for other in others:
+        end = find_end(domain, task, other)
+        if _sort_lists(domain, end) not in known:
+            known.append(_sort_lists(domain, end))
+            ends.append(end)
     calls = sorted({step.call.name for step in task.gold if domain.tools[step.call.name].is_handover})
     reads = _drop_repeated([*evidence_calls(domain, task), *(opening_calls(domain, task) if calls else ())])
     touched = {table for table, _ in [*gold, *(place for end in ends for place in end)]}
     header = _HEADER.format(
         title=_describe(task),
         gold=_format(gold),
-        also=_format([end for place, end in enumerate(ends) if end not in ends[:place]]),
+        also=_format(ends),
         unordered=_format([(name, field) for name in sorted(touched) for field in unordered.get(name, ())]),
         free=_format(list(task.free)),
         told=_format(list(task.told)),
@@ -122,6 +127,16 @@ def find_end(domain: Domain, task: Task, changes: Sequence[Change]) -> dict[tupl
         for change in keep_bound(changes, task.free)
     }
     return {place: fields for place, fields in found.items() if fields != {}}
+
+
+def _sort_lists(domain: Domain, end: dict[tuple[str, str], Any]) -> dict[tuple[str, str], Any]:
+    """Return an end with the lists sorted whose order means nothing."""
+    unordered = find_unordered(domain)
+    return {
+        (table, key): fields
+        and {name: sorted(v, key=repr) if name in unordered.get(table, ()) else v for name, v in fields.items()}
+        for (table, key), fields in end.items()
+    }
 
 
 def render_file(source: str, right: Case, wrong: dict[str, Case]) -> str:

@@ -77,11 +77,12 @@ def shuffle_lists(ground: Ground) -> Iterator[Dialogue]:
     for position in ground.writes():
         call = ground.task.gold[position].call
         lists = find_unordered_lists(ground, call)
-        for _ in range(ORDERS if lists else 0):
+        for number in range(ORDERS if lists else 0):
             shuffled = dict[str, Any]()
             for together in lists.values():
-                places = list(range(len(next(iter(together.values())))))
-                ground.rng.shuffle(places)
+                places = list(reversed(range(len(next(iter(together.values()))))))
+                if number:
+                    ground.rng.shuffle(places)
                 shuffled |= {name: [values[place] for place in places] for name, values in together.items()}
             if shuffled != {name: call.arguments[name] for name in shuffled}:
                 yield ground.dialogue.recall(position, change_call(call, shuffled))

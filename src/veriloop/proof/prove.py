@@ -84,10 +84,10 @@ def prove_in_steps(domain: Domain, task: Task, sandbox: Sandbox) -> Generator[No
         return Proof(ok=False, problems=(str(error),), score=0.0, classes={}, alternatives={}, replays=0)
     rng = random.Random(derive_seed("proof", task.id))
     gold = replay(domain, task, task.gold)
-    work = _Work(domain, task, sandbox, gold)
+    work = Work(domain, task, sandbox, gold)
     _check_gold(work)
     yield
-    ground = Ground(domain, task, work.dialogue, _walk(domain, task, rng), gold.session, rng)
+    ground = Ground(domain, task, work.dialogue, walk_from_words(domain, task, rng), gold.session, rng)
     yield
     yield from _check_mutants(work, ground)
     yield from _check_alternatives(work, ground)
@@ -112,7 +112,7 @@ def render_checker_file(domain: Domain, task: Task) -> str:
     return render_file(task.checker, right.case(words), wrong)
 
 
-class _Work:
+class Work:
     """A proof under way: what is proved, and what was found so far."""
 
     def __init__(self, domain: Domain, task: Task, sandbox: Sandbox, gold: Replay) -> None:
@@ -169,7 +169,7 @@ class _Work:
         )
 
 
-def _walk(domain: Domain, task: Task, rng: random.Random) -> Walk:
+def walk_from_words(domain: Domain, task: Task, rng: random.Random) -> Walk:
     """Explore the untouched session from everything the user can tell."""
     known = {fact.kind: fact.value for fact in task.user.identity}
     heard = {fact.kind: fact.value for request in task.user.requests for fact in request.facts if fact.value}
@@ -177,7 +177,7 @@ def _walk(domain: Domain, task: Task, rng: random.Random) -> Walk:
     return explore(domain, session, Caller(task.id, "", known, heard), rng)
 
 
-def _check_gold(work: _Work) -> None:
+def _check_gold(work: Work) -> None:
     domain, task, problems = work.domain, work.task, work.problems
     if work.gold.errors:
         problems.append(f"gold: {work.gold.errors} of its calls are refused by the tools")
@@ -199,7 +199,7 @@ def _check_gold(work: _Work) -> None:
         problems.append("gold: two runs of the checker differ")
 
 
-def _check_mutants(work: _Work, ground: Ground) -> Steps:
+def _check_mutants(work: Work, ground: Ground) -> Steps:
     domain, task = work.domain, work.task
     for mutant in make_mutants(ground):
         yield
@@ -213,7 +213,7 @@ def _check_mutants(work: _Work, ground: Ground) -> Steps:
         work.add(kind, work.check(work.right.model_copy(update={"changes": changes})))
 
 
-def _check_alternatives(work: _Work, ground: Ground) -> Steps:
+def _check_alternatives(work: Work, ground: Ground) -> Steps:
     for path in make_alternatives(ground):
         yield
         work.replays += 1

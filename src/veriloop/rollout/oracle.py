@@ -69,7 +69,8 @@ class Oracle(Gold):
             refused = settled >= len(requests) - len(task.refused)
             if request and refused and (words := _find_unasked(request, view.turns)):
                 return Message(content=f"{_ASK} {words}")
-            return Message(content=f"{tell_result(self._domain, task) if refused else 'That is done.'} {CLOSING}")
+            tells = refused or settled + 1 >= len(requests)
+            return Message(content=f"{tell_result(self._domain, task) if tells else 'That is done.'} {CLOSING}")
         is_write = step.seat == "agent" and self._domain.tools[step.call.name].kind == "write"
         if request and is_write and not self._confirmed(view.turns):
             return Message(content=f"You want to {request.topic} {self._repeat(request, step)} Shall I go ahead?")

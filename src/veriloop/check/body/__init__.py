@@ -4,11 +4,13 @@ What is above a module's mark is for this package only. The rest keeps to the su
 allows, hence no regular expressions.
 """
 
+import functools
 from importlib import resources
 
 MARK = "# ---\n"
 
 
+@functools.cache
 def read_part(name: str) -> str:
     """Return the text of a part: `state`, `calls`, `speech`, `told` or `refusal`."""
     return resources.files(__name__).joinpath(f"{name}.py").read_text(encoding="utf-8").partition(MARK)[2].strip()

@@ -40,11 +40,12 @@ DENIALS = [
     "prevents me", "prevent me", "prevents us", "against our policy", "against the policy", "against policy",
     "against our rules", "against the rules", "no way to", "no way for", "not in a position", "out of the question",
     "off the table", "too late to", "declining", "out of stock", "unavailable", "i decline", "we decline", "i refuse",
-    "nothing i can do", "nothing we can do", "beyond what i can", "outside what i can", "outside of what i can",
+    "nothing i can do", "nothing we can do", "beyond what", "outside what", "outside of what",
     "not going to be possible", "has been declined", "has been denied", "is denied", "is declined", "disallowed",
 ]  # fmt: skip
 # A sentence that wonders or only supposes denies nothing, nor does one like "I cannot find it" or "I can't wait".
 SUPPOSING = ["if", "whether", "why", "when", "unless", "case", "until"]
+ASKING = ["would", "could", "can", "is", "are", "was", "do", "does", "did", "will", "might", "have", "has", "so"]
 IDLE = ["find", "locate", "see", "hear", "wait", "thank", "tell", "recall", "remember", "imagine", "apologize", "help"]
 IDLE = [*IDLE, "apologise", "stress", "verify", "identify", "say", "believe", "be a", "be long", "be happier", "agree"]
 FILLERS = ["to", "even", "yet", "currently", "actually", "quite", "really", "seem"]
@@ -60,20 +61,8 @@ CLAIMS = [
                    "returned", "exchanged", "swapped", "redirected", "filed", "added", "removed", "resumed", "refueled",
                    "moved", "made", "submitted", "processed", "arranged", "completed", "finalized", "issued"]],
 ]  # fmt: skip
-NOT_CLAIMED = [
-    "not",
-    "no",
-    "never",
-    "nothing",
-    "cannot",
-    "unless",
-    "until",
-    "if",
-    "once",
-    "without",
-    "before",
-    "unable",
-]
+NOT_CLAIMED = ["not", "no", "never", "nothing", "cannot", "unless", "until", "if", "once", "without", "before"]
+NOT_CLAIMED = [*NOT_CLAIMED, "unable"]
 
 
 def split_sentences(text):
@@ -101,11 +90,12 @@ def denies(sentence, mark):
                 continue
             place = words.index(f" {denial} ")
             before, after = words[:place].split(), words[place + len(denial) + 2 :].split()
-            asked = mark == "?" and (not before or before[-1] in ["you", "it"])
+            asked = mark == "?" and (not before or before[0] in ASKING)
             supposed = any(word in SUPPOSING for word in before[-3:])
             rest = [word for word in after if word not in FILLERS]
             idle = denial in CANNOT and (" ".join(rest[:1]) in IDLE or " ".join(rest[:2]) in IDLE)
             idle = idle or (" ".join(["be", *rest[:1]]) in IDLE and denial.endswith(" be"))
+            idle = idle or (denial in CANNOT and rest[:1] == ["be"] and "".join(rest[1:2]).endswith("er"))
             if not asked and not supposed and not idle:
                 return True
     return False

@@ -15,7 +15,7 @@ WORDINGS = 3
 def say_nothing(ground: Ground) -> Iterator[Dialogue]:
     """Do everything right and fall silent where a refusal or a value is due."""
     if ground.task.refused or ground.task.told:
-        yield replace(ground.dialogue, closing=())
+        yield replace(hush(ground), closing=())
 
 
 def claim_instead(ground: Ground) -> Iterator[Dialogue]:
@@ -37,9 +37,9 @@ def tell_wrong(ground: Ground) -> Iterator[Dialogue]:
     words = closing_words(ground.task)
     for value in ground.task.told:
         rest = [word for word in words if word != value]
-        yield ground.dialogue.close(" ".join(["That is all I can tell you.", *rest]))
+        yield hush(ground).close(" ".join(["That is all I can tell you.", *rest]))
         for other in miss_value(value):
-            yield ground.dialogue.close(" ".join([*rest, f"It is {other}."]))
+            yield hush(ground).close(" ".join([*rest, f"It is {other}."]))
 
 
 def speak_unheard(ground: Ground) -> Iterator[Dialogue]:
@@ -48,4 +48,13 @@ def speak_unheard(ground: Ground) -> Iterator[Dialogue]:
     if reads and (ground.task.refused or ground.task.told):
         call = ground.task.gold[reads[0]].call
         words = " ".join(closing_words(ground.task))
-        yield ground.dialogue.add(Line("agent", words, (call,))).close("Is there anything else?")
+        yield hush(ground).add(Line("agent", words, (call,))).close("Is there anything else?")
+
+
+def hush(ground: Ground) -> Dialogue:
+    """Return the right dialogue without the details of what is confirmed, which may hold what is to be told."""
+    steps = tuple(
+        tuple(replace(line, text="Shall I do that?") if line.seat == "agent" and line.text else line for line in step)
+        for step in ground.dialogue.steps
+    )
+    return replace(ground.dialogue, steps=steps)

@@ -56,7 +56,7 @@ TAKEN_BACK = (
 )
 """What takes a refusal back."""
 
-_NUMBER = re.compile(r"^(\D{0,4}?)\s?(\d[\d,]*(?:\.\d+)?)$")
+_NUMBER = re.compile(r"^([$€£]|EUR|USD|GBP|)\s?(\d[\d,]*(?:\.\d+)?)$")
 _DATE = re.compile(r"^\d{4}-\d{2}-\d{2}$")
 
 
