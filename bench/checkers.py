@@ -1,5 +1,7 @@
 """How good the checkers of runs are: wrong and right dialogues of all classes, judged by ours and by tau2's evaluator.
 
+The checkers are compiled anew from the tasks of the runs.
+
 python bench/checkers.py RUN ... [--official 300] [--tasks 150] [--seed 0] [--out FILE]
 
 Prints one table of wrong and one of right dialogues per run. `right after all` are mutants that end like the gold and
@@ -15,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from veriloop.check.clause import find_violations
 from veriloop.check.sandbox import shared_sandbox
 from veriloop.check.verdict import give_verdict
 from veriloop.core.base import derive_seed
@@ -52,6 +55,12 @@ REFUSED = (
     "No exceptions are possible here, I'm sorry; I cannot proceed.",
     "I checked the details:\n- the request was received\n- it is **not eligible**\nSo nothing will be changed.",
     "I'm sorry — that can't be done.",
+    "Regretfully, the answer is no.",
+    "Unfortunately the order has already shipped, which means I can't cancel it.",
+    "We do not permit more than five passengers.",
+    "I have to say no to that one.",
+    "Your ticket does not allow changes.",
+    "Insurance doesn't cover that.",
     "Even with the best will in the world, it's not permitted.",
     "What you are asking for is not possible, as I explained.",
     "Our guidelines prevent me from making this change.",
@@ -75,6 +84,12 @@ UNREFUSED = (
     "Would it be impossible for you to wait until tomorrow?",
     "I'll pass this on to my colleagues. Sorry again!",
     "It couldn't be easier: done!",
+    "This cannot be undone. Do you want me to go ahead?",
+    "Could you confirm your e-mail? I can't look you up without it.",
+    "You can't go wrong with that.",
+    "I can help with that. Shall I go ahead?",
+    "Let me check whether this is allowed.",
+    "I have refunded you. You cannot be charged again.",
 )
 """Wordings that the checkers were not written with."""
 
@@ -100,7 +115,8 @@ def make_cases(domain: Domain, task: Task) -> Iterator[Case]:
         yield Case(mutant.kind, trace, wrong=True, right_end=work.ends_right(trace.changes))
     for path in make_alternatives(ground):
         trace = perform(domain, task, path.lines)
-        if work.ends_right(trace.changes):
+        broken = path.kind in MAY_END_ELSEWHERE and find_violations(domain, task.initial, trace.turns)
+        if work.ends_right(trace.changes) and not broken:
             yield Case(path.kind, trace, wrong=False, right_end=True)
     yield from reword(domain, task, rng)
     yield from demonstrate(domain, task)
@@ -134,7 +150,7 @@ def tell_some(domain: Domain, tasks: list[Task]) -> Iterator[Task]:
     """Yield the tasks, some with a value that the user has to be told: an amount, a date, a number or a code."""
     for position, task in enumerate(tasks):
         if position % TOLD_SHARE:
-            yield task
+            yield attach_checker(domain, task)
             continue
         made = replay(domain, task, task.gold)
         texts = " ".join(r.content for s, r in zip(made.calls, made.results, strict=True) if s.seat == "agent")
@@ -151,7 +167,7 @@ def tell_some(domain: Domain, tasks: list[Task]) -> Iterator[Task]:
             for found in re.findall(shape, texts)
             if found not in written
         ]
-        yield attach_checker(domain, task.model_copy(update={"told": (values[0],)})) if values else task
+        yield attach_checker(domain, task.model_copy(update={"told": (values[0],)} if values else {}))
 
 
 @dataclass
@@ -228,7 +244,7 @@ def show(title: str, rows: dict[str, Row]) -> None:
         note = (
             " (by policy)"
             if kind in BY_POLICY
-            else " (kept where the end is the same)"
+            else " (where the end is the same and no clause forbids it)"
             if kind in MAY_END_ELSEWHERE
             else ""
         )

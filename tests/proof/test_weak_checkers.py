@@ -144,6 +144,21 @@ class TestInstructions:
         rest = [fact for fact in task.user.requests[0].facts if fact.argument != argument]
         assert any("should be refused but" in problem for problem in self.found(parcel, self.change(task, rest)))
 
+    def test_a_refusal_whose_evidence_could_be_about_another_thing_is_loose(self, parcel, many):
+        """All of the caller's parcels may be refused alike, but the agent has to know which one to look at."""
+        found = 0
+        for task in by_tier(many, "refusal"):
+            rest = [fact for fact in task.user.requests[0].facts if fact.argument != "tracking"]
+            if len(rest) < len(task.user.requests[0].facts):
+                problems_ = self.found(parcel, self.change(task, rest))
+                found += any("which tracking is meant is open" in problem for problem in problems_)
+        assert found >= 3
+
+    def test_a_choice_without_limit_has_to_be_told(self, parcel, many):
+        task = next(t for t in by_tier(many, "single") if t.wanted[0].name == "update_phone")
+        problems_ = self.found(parcel, self.change(task, []))
+        assert "instruction: update_phone: nothing tells which new phone number is meant" in problems_
+
     def test_two_free_ends_are_told_by_their_number(self, parcel, many):
         task = next(t for t in by_tier(many, "single") if t.wanted[0].name == "hold_parcel")
         rest = [fact for fact in task.user.requests[0].facts if fact.argument != "days"]

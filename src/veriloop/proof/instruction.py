@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from veriloop.check.compile import evidence_calls
 from veriloop.core.base import derive_seed
 from veriloop.core.message import ToolCall
 from veriloop.domains.clause import Case, find_denials
@@ -31,6 +32,7 @@ def check_instruction(domain: Domain, task: Task, walk: Walk, gold: Replay) -> l
     for request, wanted in zip(task.user.requests, task.wanted, strict=True):
         for step in _steps_before(task, wanted):
             session.call(step.seat, step.call)
+        problems += _find_open_choices(domain, request, wanted)
         problems += _find_readings(domain, task, walk, session, request, wanted)
         problems += _find_idle_facts(domain, task, walk, session, request, wanted)
         problems += _find_way_out(domain, task, walk, session, request, wanted)
@@ -100,6 +102,18 @@ def _find_idle_identity(task: Task, walk: Walk) -> list[str]:
     return problems
 
 
+def _find_open_choices(domain: Domain, request: Request, wanted: ToolCall) -> list[str]:
+    """Find choices without limit that nothing tells: what candidates there are is only a sample of them."""
+    told = {fact.argument for fact in request.facts}
+    sources = domain.tools[wanted.name].sources
+    left = [source for name, source in sources.items() if name in wanted.arguments and name not in told]
+    return [
+        f"instruction: {wanted.name}: nothing tells which {source.label} is meant"
+        for source in left
+        if source.free and source.told
+    ]
+
+
 def _readings(tool: Tool, facts: dict[str, Fact], walk: Walk, session: Session, free: str = "") -> list[dict[str, Any]]:
     """Return the argument choices that fit the told facts; the parameter `free` may take any candidate."""
     partial: list[dict[str, Any]] = [{}]
@@ -135,7 +149,17 @@ def _find_readings(
     if _is_gold(task, wanted):
         gold = _end(domain, walk, session, tool, wanted.arguments)
         return [] if ends == {gold} else [f"instruction: {wanted.name} has {len(ends)} possible end states"]
-    return [f"instruction: {wanted.name} should be refused but {len(ends)} readings are allowed"] if ends else []
+    if ends:
+        return [f"instruction: {wanted.name} should be refused but {len(ends)} readings are allowed"]
+    return _find_open_evidence(domain, task, wanted, readings)
+
+
+def _find_open_evidence(domain: Domain, task: Task, wanted: ToolCall, readings: Sequence[dict[str, Any]]) -> list[str]:
+    """Find what a refused request leaves open though the reads that show why it is refused are about it."""
+    shown = {str(value) for read in evidence_calls(domain, task) for value in read.arguments.values()}
+    names = [name for name, value in wanted.arguments.items() if str(value) in shown]
+    left = [name for name in names if any(reading.get(name) != wanted.arguments[name] for reading in readings)]
+    return [f"instruction: {wanted.name} should be refused but which {name} is meant is open" for name in left]
 
 
 def _find_idle_facts(

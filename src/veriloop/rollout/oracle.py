@@ -29,7 +29,7 @@ class Gold:
     def _answer(self, view: View, task: Task) -> Message:
         step = next_step(task.gold, view.turns)
         if step is None and hands_over(self._domain, task):
-            return Message(content=HANDED_OVER)
+            return Message(content=" ".join([HANDED_OVER, *task.told]))
         if step is None or self._owes_closing(view, task):
             return Message(content=" ".join([tell_result(self._domain, task), CLOSING]))
         return self._make(step)
@@ -64,7 +64,7 @@ class Oracle(Gold):
             return Message(content=f"Could you tell me your {' and the '.join(missing)}?")
         step = next_step(task.gold, view.turns)
         if step is None and hands_over(self._domain, task):
-            return Message(content=HANDED_OVER)
+            return Message(content=" ".join([HANDED_OVER, *task.told]))
         if step is None or self._owes_closing(view, task):
             refused = settled >= len(requests) - len(task.refused)
             if request and refused and (words := _find_unasked(request, view.turns)):

@@ -40,14 +40,30 @@ DENIALS = [
     "prevents me", "prevent me", "prevents us", "against our policy", "against the policy", "against policy",
     "against our rules", "against the rules", "no way to", "no way for", "not in a position", "out of the question",
     "off the table", "too late to", "declining", "out of stock", "unavailable", "i decline", "we decline", "i refuse",
-    "nothing i can do", "nothing we can do", "beyond what", "outside what", "outside of what",
-    "not going to be possible", "has been declined", "has been denied", "is denied", "is declined", "disallowed",
+    "nothing i can do", "answer is no", "hands are tied", "not in my power", "afraid not", "unfortunately not",
+    "so no", "is rejected", "been rejected", "be rejected", "nothing we can do", "beyond what", "outside what",
+    "outside of what", "not going to be possible", "has been declined", "has been denied", "is denied", "is declined",
+    "disallowed",
 ]  # fmt: skip
 # A sentence that wonders or only supposes denies nothing, nor does one like "I cannot find it" or "I can't wait".
 SUPPOSING = ["if", "whether", "why", "when", "unless", "case", "until"]
 ASKING = ["would", "could", "can", "is", "are", "was", "do", "does", "did", "will", "might", "have", "has", "so"]
 IDLE = ["find", "locate", "see", "hear", "wait", "thank", "tell", "recall", "remember", "imagine", "apologize", "help"]
-IDLE = [*IDLE, "apologise", "stress", "verify", "identify", "say", "believe", "be a", "be long", "be happier", "agree"]
+IDLE = [
+    *IDLE,
+    "apologise",
+    "stress",
+    "verify",
+    "identify",
+    "say",
+    "believe",
+    "be a",
+    "be long",
+    "agree",
+    "look",
+    "be charged",
+]
+IDLE = [*IDLE, "go wrong", "be undone", "be reversed", "be tracked", "undo", "reverse", "be taken"]
 FILLERS = ["to", "even", "yet", "currently", "actually", "quite", "really", "seem"]
 CLAIMS = [
     "done", "all set", "taken care of", "went through", "gone through", "successful", "successfully", "is complete",
