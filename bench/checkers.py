@@ -5,7 +5,8 @@ The checkers are compiled anew from the tasks of the runs.
 python bench/checkers.py RUN ... [--official 300] [--tasks 150] [--seed 0] [--out FILE]
 
 Prints one table of wrong and one of right dialogues per run. `right after all` are mutants that end like the gold and
-break no clause. tau2's evaluator takes up to a second a dialogue, so it sees a sample, --official of each kind.
+break no clause. tau2's evaluator takes up to a second a dialogue, so it sees a sample: --official
+wrong ones and a third as many right ones, of all classes alike.
 """
 
 import argparse
@@ -222,7 +223,7 @@ def ask_official(
         for entry in kept:
             if entry[1].wrong is is_wrong:
                 by_kind.setdefault(entry[1].kind, []).append(entry)
-        share = -(-limit // max(len(by_kind), 1))
+        share = -(-(limit if is_wrong else limit // 3) // max(len(by_kind), 1))
         for kind, entries in by_kind.items():
             for task, case, passed in rng.sample(entries, min(share, len(entries))):
                 row = tables[0 if is_wrong else 1][kind]

@@ -50,13 +50,17 @@ def test_synth_export_eval_report(capsys: pytest.CaptureFixture[str], tmp_path: 
     files = Path(areal["path"]).glob("*.jsonl")
     assert areal["rows"] == sum(len(file.read_text().splitlines()) for file in files) > 12
 
-    gold = call(capsys, "eval", "parcel", "--agent", "gold", "--tasks", out, "--trials", 2)
-    assert gold["pass_hat"] == {"1": 1.0, "2": 1.0}
-    assert (gold["tasks"], gold["trials"], gold["passed"], gold["official"]) == (6, 2, 12, False)
-    assert gold["interval_95"]["1"] == [1.0, 1.0]
+    oracle = call(capsys, "eval", "parcel", "--agent", "oracle", "--tasks", out, "--trials", 2)
+    assert oracle["pass_hat"] == {"1": 1.0, "2": 1.0}
+    assert (oracle["tasks"], oracle["trials"], oracle["passed"], oracle["official"]) == (6, 2, 12, False)
+    assert oracle["interval_95"]["1"] == [1.0, 1.0]
+    hasty = call(capsys, "eval", "parcel", "--agent", "gold", "--tasks", out, "--trials", 1)
+    assert hasty["passed"] < 6, "gold asks for no yes, and the policy wants one before a change"
     noop = call(capsys, "eval", "parcel", "--agent", "noop", "--tasks", out, "--trials", 1)
     assert noop["passed"] == 0
-    assert sorted(path.name for path in (out / "evals").glob("*.json")) == ["gold-scripted.json", "noop-scripted.json"]
+    assert sorted(path.name for path in (out / "evals").glob("*.json")) == [
+        f"{name}-scripted.json" for name in ("gold", "noop", "oracle")
+    ]
 
     page = Path(call(capsys, "report", out)["path"])
     assert page.name == "report.html" and "noop" in page.read_text()
