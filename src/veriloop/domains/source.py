@@ -50,9 +50,9 @@ class Source:
     leaves the value out where nothing else could be meant (their only order), and the agent has to find it. worked_out:
     the agent derives the value from what it read, as a fee by the policy; no read shows it. rests_on: what else has to
     be read before the value can be chosen, as (kind, value) pairs or (read tool, its arguments as texts). forms:
-    sentences in which people tell it, by the wording of a value; those under "" tell any and hold `{text}`. unordered: a
-    name for lists whose elements may come in any order, all lists of a call with that name in the same one; empty where
-    the order means something.
+    sentences in which people tell it, by the wording of a value; those under "" tell any and hold `{text}`. unordered:
+    a name for lists whose elements may come in any order, all lists of a call with that name in the same one; empty
+    where the order means something.
     """
 
     kind: str

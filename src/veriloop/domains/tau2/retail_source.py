@@ -184,9 +184,7 @@ REASON = said_as(
     ),
 )
 ITEMS = said_as(
-    replace(
-        choice("item_id", _list_item_ids, "item to change", say=_say_items), implied=True, unordered="items"
-    ),
+    replace(choice("item_id", _list_item_ids, "item to change", say=_say_items), implied=True, unordered="items"),
     "I am talking about {text}.",
     "What I do not like is {text}.",
     "This concerns {text}.",
