@@ -150,3 +150,50 @@ def test_damaged_checkers_never_break_the_validation(line, noise, place):
         validate_checker(damaged)
     except CheckerError:
         return
+
+
+def make(line="pass", head=""):
+    return f"{head}def check(changes, calls, messages):\n    {line}\n    return {{'passed': True, 'reason': ''}}\n"
+
+
+def test_every_synthesised_checker_can_keep_nothing(tasks):
+    assert all(validate_checker(task.checker) for task in tasks)
+
+
+@pytest.mark.parametrize(
+    ("line", "head"),
+    [
+        ("kept = [1]", ""),
+        ("first, *others = [change['key'] for change in changes]", "WANTED = [{'a': (1, 2)}, {3}]\n"),
+        ("kept = sorted(calls, key=rank)", "def rank(call, by='name'):\n    return call[by]\n\n\n"),
+        ("kept = zip(calls, messages)", "WANTED: list = [part for part in [1, 2]]\n"),
+        ("kept = changes[0]['after'].get('a')", ""),
+    ],
+)
+def test_who_only_names_and_reads_can_keep_nothing(line, head):
+    assert validate_checker(make(line, head)) is True
+
+
+@pytest.mark.parametrize(
+    ("line", "head"),
+    [
+        ("SEEN.append(1)", "SEEN = []\n"),
+        ("keep = SEEN.extend", "SEEN = []\n"),
+        ("SEEN.add(1)", "SEEN = {0}\n"),
+        ("SEEN['n'] = 1", "SEEN = {}\n"),
+        ("SEEN['n']: int = 1", "SEEN = {}\n"),
+        ("SEEN[0], x = [1, 2]", "SEEN = [0]\n"),
+        ("changes[0]['after']['a'] = 1", ""),
+        ("for SEEN[0] in calls: pass", "SEEN = [0]\n"),
+        ("x = [1 for SEEN[0] in calls]", "SEEN = [0]\n"),
+        ("check.count = 1", ""),
+        ("kept = SEEN\n    kept += [1]", "SEEN = []\n"),
+        ("pass", "TURNS = (turn for turn in [1])\n"),
+        ("pass", "TURNS = [zip([1], [1])]\n"),
+        ("pass", "def f(turns=enumerate([1])):\n    return turns\n\n\n"),
+        ("pass", "def f(*, turns=(turn for turn in [1])):\n    return turns\n\n\n"),
+        ("pass", "if True:\n    TURNS = reversed([1])\n"),
+    ],
+)
+def test_who_could_change_a_value_could_keep_one(line, head):
+    assert validate_checker(make(line, head)) is False

@@ -2,10 +2,13 @@
 
 import ast
 import builtins
+from collections.abc import Iterator
 from functools import lru_cache
 
 from veriloop.core.errors import VeriloopError
 
+LONGEST_SOURCE = 100_000
+"""Characters of a checker's source at most; those compiled have a few thousand."""
 _NODES = (
     ast.Module, ast.FunctionDef, ast.arguments, ast.arg, ast.Return, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.For,
     ast.If, ast.Expr, ast.Continue, ast.Break, ast.Pass, ast.BoolOp, ast.BinOp, ast.UnaryOp, ast.Compare, ast.Call,
@@ -17,9 +20,10 @@ _BUILTINS = frozenset(
     {"abs", "all", "any", "bool", "dict", "enumerate", "float", "int", "isinstance", "len", "list", "max", "min"}
     | {"range", "reversed", "round", "set", "sorted", "str", "sum", "tuple", "zip"}
 )
-_METHODS = frozenset(
+_CHANGING = frozenset({"append", "extend", "add"})
+_METHODS = _CHANGING | frozenset(
     {"get", "items", "keys", "values", "lower", "upper", "strip", "split", "join", "startswith", "endswith", "replace"}
-    | {"isalnum", "isdigit", "isalpha", "append", "extend", "add", "index", "count"}
+    | {"isalnum", "isdigit", "isalpha", "index", "count"}
 )  # No `format`: its placeholders reach attributes that the tree does not show.
 _FORBIDDEN = frozenset(dir(builtins)) - _BUILTINS
 
@@ -28,23 +32,28 @@ class CheckerError(VeriloopError):
     """A checker's source is not of the allowed subset."""
 
 
-@lru_cache(maxsize=64)
-def validate_checker(source: str) -> None:
-    """Raise CheckerError with the line when `source` uses more than the subset or defines no check().
+@lru_cache(maxsize=1024)
+def validate_checker(source: str) -> bool:
+    """Return whether a checker can change no value at all, and so keeps nothing from one call to the next.
 
-    What was allowed is remembered: a checker is looked at when it is attached and again when it is proved.
+    Raises CheckerError with the line when `source` uses more than the subset or defines no check(). What was allowed is
+    remembered: a checker is looked at when it is attached, when it is proved and whenever it runs.
     """
     tree = _parse(source)
-    defined = {name for node in ast.walk(tree) if (name := _defined_name(node))}
-    for node in ast.walk(tree):
+    nodes = list(ast.walk(tree))
+    defined = {name for node in nodes if (name := _defined_name(node))}
+    for node in nodes:
         if problem := _find_problem(node, defined | _BUILTINS):
             raise CheckerError(f"checker line {getattr(node, 'lineno', 1)}: {problem}")
     checks = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "check"]
     if not checks or [argument.arg for argument in checks[0].args.args] != ["changes", "calls", "messages"]:
         raise CheckerError("checker defines no check(changes, calls, messages)")
+    return not any(_changes_value(node) for node in nodes) and not any(_is_used_up(part) for part in _made_once(tree))
 
 
 def _parse(source: str) -> ast.Module:
+    if len(source) > LONGEST_SOURCE:
+        raise CheckerError(f"checker line 1: it has {len(source)} characters, at most {LONGEST_SOURCE} are allowed")
     try:
         return ast.parse(source)
     except SyntaxError as error:
@@ -76,3 +85,24 @@ def _find_problem(node: ast.AST, names: set[str] | frozenset[str]) -> str | None
     if isinstance(node, ast.Name) and node.id not in names:
         return f"name {node.id!r} is neither defined here nor an allowed builtin"
     return None
+
+
+def _changes_value(node: ast.AST) -> bool:
+    """Return whether a node may change a value in place; another meaning for a name changes none."""
+    if isinstance(node, ast.Attribute):
+        return node.attr in _CHANGING or not isinstance(node.ctx, ast.Load)
+    return isinstance(node, ast.AugAssign) or (isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load))
+
+
+def _made_once(tree: ast.Module) -> Iterator[ast.AST]:
+    """Yield what all calls of the functions share: the values of the module and of defaults."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            yield from (*node.args.defaults, *filter(None, node.args.kw_defaults))
+        else:
+            yield node
+
+
+def _is_used_up(part: ast.AST) -> bool:
+    """Return whether a value may be an iterator, which gives less to the second who reads it."""
+    return any(isinstance(node, ast.Call | ast.GeneratorExp) for node in ast.walk(part))
