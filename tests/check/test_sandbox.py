@@ -87,7 +87,9 @@ def test_a_killed_worker_is_replaced(sandbox):
     assert sandbox.run(PASS, [EMPTY])[0].passed
 
 
-APPENDS = body("kept = []\n    kept.append(1)\n    return {'passed': len(messages) == 1, 'reason': ''}")
+APPENDS = "KEPT = []\n" + body(
+    "kept = KEPT\n    kept.append(1)\n    return {'passed': len(messages) == 1, 'reason': ''}"
+)
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,9 @@
 
 import ast
 import builtins
-from collections.abc import Iterator
 from functools import lru_cache
 
+from veriloop.check.memory import CHANGING, keeps_nothing
 from veriloop.core.errors import VeriloopError
 
 LONGEST_SOURCE = 100_000
@@ -20,8 +20,7 @@ _BUILTINS = frozenset(
     {"abs", "all", "any", "bool", "dict", "enumerate", "float", "int", "isinstance", "len", "list", "max", "min"}
     | {"range", "reversed", "round", "set", "sorted", "str", "sum", "tuple", "zip"}
 )
-_CHANGING = frozenset({"append", "extend", "add"})
-_METHODS = _CHANGING | frozenset(
+_METHODS = CHANGING | frozenset(
     {"get", "items", "keys", "values", "lower", "upper", "strip", "split", "join", "startswith", "endswith", "replace"}
     | {"isalnum", "isdigit", "isalpha", "index", "count"}
 )  # No `format`: its placeholders reach attributes that the tree does not show.
@@ -34,7 +33,7 @@ class CheckerError(VeriloopError):
 
 @lru_cache(maxsize=1024)
 def validate_checker(source: str) -> bool:
-    """Return whether a checker can change no value at all, and so keeps nothing from one call to the next.
+    """Return whether a checker keeps nothing from one call to the next, whatever it is given (see `check.memory`).
 
     Raises CheckerError with the line when `source` uses more than the subset or defines no check(). What was allowed is
     remembered: a checker is looked at when it is attached, when it is proved and whenever it runs.
@@ -48,7 +47,7 @@ def validate_checker(source: str) -> bool:
     checks = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "check"]
     if not checks or [argument.arg for argument in checks[0].args.args] != ["changes", "calls", "messages"]:
         raise CheckerError("checker defines no check(changes, calls, messages)")
-    return not any(_changes_value(node) for node in nodes) and not any(_is_used_up(part) for part in _made_once(tree))
+    return keeps_nothing(tree)
 
 
 def _parse(source: str) -> ast.Module:
@@ -85,24 +84,3 @@ def _find_problem(node: ast.AST, names: set[str] | frozenset[str]) -> str | None
     if isinstance(node, ast.Name) and node.id not in names:
         return f"name {node.id!r} is neither defined here nor an allowed builtin"
     return None
-
-
-def _changes_value(node: ast.AST) -> bool:
-    """Return whether a node may change a value in place; another meaning for a name changes none."""
-    if isinstance(node, ast.Attribute):
-        return node.attr in _CHANGING or not isinstance(node.ctx, ast.Load)
-    return isinstance(node, ast.AugAssign) or (isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load))
-
-
-def _made_once(tree: ast.Module) -> Iterator[ast.AST]:
-    """Yield what all calls of the functions share: the values of the module and of defaults."""
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef):
-            yield from (*node.args.defaults, *filter(None, node.args.kw_defaults))
-        else:
-            yield node
-
-
-def _is_used_up(part: ast.AST) -> bool:
-    """Return whether a value may be an iterator, which gives less to the second who reads it."""
-    return any(isinstance(node, ast.Call | ast.GeneratorExp) for node in ast.walk(part))
