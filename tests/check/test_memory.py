@@ -31,6 +31,7 @@ def test_every_synthesised_checker_can_keep_nothing(tasks):
         ("kept: list = [1]\n    for part in calls:\n        kept.extend(part)", ""),
         ("kept = WANTED[:]\n    kept.append(1)", "WANTED = [1]\n"),
         ("kept = [] if calls else [1]\n    kept.append(1)", ""),
+        ("kept, more = dict(), list(WANTED)\n    kept['a'] = 1\n    more.append(2)", "WANTED = [1]\n"),
         ("n = len(calls)\n    n += 1 if n else 2.5", ""),
         ("n = WANTED + [1]\n    n.append(1)", "WANTED = [1]\n"),
         ("[kept.append(1) for call in calls]\n    kept = []", ""),
@@ -74,6 +75,9 @@ def test_who_only_names_and_reads_can_keep_nothing(line, head):
         ("n = SEEN\n    n += calls if calls else 1", "SEEN = []\n"),
         ("n = SEEN\n    n += 'ab'", "SEEN = []\n"),
         ("kept += [1]", ""),
+        ("kept = list(SEEN)\n    kept.append(1)", "SEEN = []\ndef list(x):\n    return x\n"),
+        ("def f(dict):\n        kept = dict()\n        kept['n'] = 1", ""),
+        ("sorted = f\n    kept = sorted(SEEN)\n    kept.append(1)", "SEEN = []\ndef f(x):\n    return x\n"),
         ("kept = f(SEEN)\n    kept.append(1)", "SEEN = []\ndef f(x):\n    return x\n"),
         ("kept = sum([], SEEN)\n    kept.append(1)", "SEEN = []\n"),
         ("pass", "TURNS = (turn for turn in [1])\n"),
@@ -90,7 +94,9 @@ def test_who_could_change_a_value_could_keep_one(line, head):
 NAMES = st.sampled_from(["SEEN", "one", "two", "given", "changes"])
 VALUES = st.one_of(
     NAMES,
-    st.sampled_from(["[]", "[1]", "[SEEN]", "SEEN[:]", "SEEN or []", "SEEN + [1]", "one[0]", "f(SEEN)", "{0: SEEN}"]),
+    st.sampled_from(
+        ["[]", "[1]", "[SEEN]", "SEEN[:]", "SEEN or []", "SEEN + [1]", "one[0]", "f(SEEN)", "{0: SEEN}", "list(SEEN)"]
+    ),
 )
 LINES = st.one_of(
     st.tuples(NAMES, VALUES).map(" = ".join),

@@ -7,6 +7,7 @@ The answer errs on the safe side: a checker that does no more than it seems may 
 import ast
 from collections import Counter
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 
 CHANGING = frozenset({"append", "extend", "add"})
 """Methods of the allowed subset that change what they are called on."""
@@ -15,12 +16,26 @@ _NEW = (
     ast.BinOp,
 )  # fmt: skip
 """Expressions whose value nobody else has, or cannot be changed."""
+_MAKERS = frozenset({"dict", "list", "set", "sorted"})
+"""Builtins that return a value which nobody else has; a checker that means something else by them counts as one that
+could keep things."""
 
 
 def keeps_nothing(tree: ast.Module) -> bool:
     """Return whether no call of a checker's functions can leave anything behind for the next one."""
-    scopes = [tree, *(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))]
-    return all(map(_changes_its_own, scopes)) and not any(map(_is_used_up, _made_once(tree)))
+    nodes = list(ast.walk(tree))
+    if any(_redefines(node) for node in nodes) or any(_is_used_up(part) for part in _made_once(tree)):
+        return False
+    return all(_changes_its_own(scope) for scope in nodes if isinstance(scope, ast.Module | ast.FunctionDef))
+
+
+def _redefines(node: ast.AST) -> bool:
+    """Return whether a node gives a maker's name another meaning."""
+    if isinstance(node, ast.Name):
+        return node.id in _MAKERS and not isinstance(node.ctx, ast.Load)
+    return (isinstance(node, ast.FunctionDef) and node.name in _MAKERS) or (
+        isinstance(node, ast.arg) and node.arg in _MAKERS
+    )
 
 
 def _changes_its_own(scope: ast.Module | ast.FunctionDef) -> bool:
@@ -85,10 +100,12 @@ def _is_plain(target: ast.Tuple, value: ast.Tuple) -> bool:
 def _is_new(value: ast.expr) -> bool:
     if isinstance(value, ast.IfExp):
         return _is_new(value.body) and _is_new(value.orelse)
+    if isinstance(value, ast.Call):
+        return _is_named(value.func, _MAKERS)
     return isinstance(value, _NEW) or (isinstance(value, ast.Subscript) and isinstance(value.slice, ast.Slice))
 
 
-def _is_named(value: ast.expr, names: set[str]) -> bool:
+def _is_named(value: ast.expr, names: AbstractSet[str]) -> bool:
     return isinstance(value, ast.Name) and value.id in names
 
 
