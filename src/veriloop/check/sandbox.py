@@ -28,7 +28,7 @@ LONGEST_REASON = 20_000
 """Characters of a verdict's reason."""
 LONGEST_OUTPUT = 10_000
 """Bytes that a checker may print; nobody reads them."""
-_POLICY: Any = {"datetime": "call_host", "sleep": "call_host", "random_start": "call_host"}
+POLICY: Any = {"datetime": "call_host", "sleep": "call_host", "random_start": "call_host"}
 """Clock and chance are asked of the host, which answers nobody."""
 _CHECK, _GIVEN = "check(changes, calls, messages)", "changes, calls, messages"
 _LOST = (StopReason.MAX_TURNS, StopReason.MAX_ERRORS, StopReason.MALFORMED, StopReason.TOO_LONG)
@@ -88,7 +88,7 @@ class Sandbox:
         if self._session is None or source != self._source:
             self._drop_session()
             stack = ExitStack()
-            session = stack.enter_context(self._pool.checkout(limits=LIMITS, os_policy=_POLICY))
+            session = stack.enter_context(self._pool.checkout(limits=LIMITS, os_policy=POLICY))
             self._session, self._source = (stack, session), source
             session.feed_run(source, print_callback=self._sink())
         return self._session[1]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, TypeVar
 
+from veriloop.check.allow import CheckerError, validate_checker
 from veriloop.check.sandbox import Sandbox, judge
 from veriloop.core.base import Frozen, derive_seed
 from veriloop.core.message import Seat
@@ -268,6 +269,10 @@ async def _try_draft(
     if is_taken(task.id):
         return _Problem("duplicate", (_DUPLICATE,))
     if not bench.verify:
+        try:
+            validate_checker(task.checker)  # what is not proved is written all the same
+        except CheckerError as error:
+            return _Problem("proof", (str(error),))
         return _Made(task, demonstrations=tuple(await _play(bench, pair, workflow, task)))
     proof = await run_steps(prove_in_steps(bench.domain, task, bench.sandbox))
     log.tried += sum(score.tried for score in proof.classes.values())

@@ -7,6 +7,7 @@ from veriloop.check.allow import CheckerError, validate_checker
 from veriloop.check.clause import find_gold_violations
 from veriloop.check.compile import Case, compile_checker, evidence_calls, render_file
 from veriloop.check.sandbox import Sandbox
+from veriloop.check.standalone import render_sandboxed_file
 from veriloop.core.base import Frozen, derive_seed
 from veriloop.core.verdict import Outcome, Verdict
 from veriloop.domains.defect import keep_bound
@@ -90,7 +91,15 @@ def prove_in_steps(domain: Domain, task: Task, sandbox: Sandbox) -> Generator[No
 
 
 def render_checker_file(domain: Domain, task: Task) -> str:
-    """Return the standalone checker with the gold dialogue and its simplest perversions to prove itself on."""
+    """Return the standalone checker with the gold dialogue and its simplest perversions to prove itself on.
+
+    A checker that is not the one compiled from the task starts in a sandbox. Raises CheckerError for one that is not of
+    the allowed subset.
+    """
+    try:
+        validate_checker(task.checker)
+    except CheckerError as error:
+        raise CheckerError(f"the checker of task {task.id} is not written: {error}") from None
     words = closing_words(task)
     right = replay(domain, task, task.gold)
     wrong: dict[str, Case] = {"nothing done or said": replay(domain, task, ()).case([])}
@@ -99,7 +108,8 @@ def render_checker_file(domain: Domain, task: Task) -> str:
         wrong[f"{change.table} {change.key} untouched"] = (rest, *right.case(words)[1:])
     if task.refused:
         wrong["refused without reading"] = (right.case(words)[0], [], right.case(words)[2])
-    return render_file(task.checker, right.case(words), wrong)
+    ours = task.checker == compile_checker(domain, task, right.changes)
+    return (render_file if ours else render_sandboxed_file)(task.checker, right.case(words), wrong)
 
 
 class _Ledger:
