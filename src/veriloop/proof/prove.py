@@ -14,6 +14,7 @@ from veriloop.domains.defect import keep_bound
 from veriloop.domains.domain import Caller, Domain
 from veriloop.domains.task import Initial, Task
 from veriloop.domains.walk import Walk, explore
+from veriloop.proof.counterexample import MARK, tell_case
 from veriloop.proof.instruction import check_instruction
 from veriloop.proof.mutant import Mutant, make_alternatives, make_mutants
 from veriloop.proof.repair import check_repair
@@ -165,9 +166,10 @@ def _check_gold(domain: Domain, task: Task, gold: Replay, sandbox: Sandbox, ledg
     for clause in domain.clauses:
         if clause.id in task.refused and clause.reads and shown.isdisjoint(clause.reads):
             ledger.problems.append(f"gold: it refuses without {' or '.join(clause.reads)}, which shows why")
-    first, second = sandbox.run(task.checker, [gold.case(closing_words(task))] * 2)
+    right = gold.case(closing_words(task))
+    first, second = sandbox.run(task.checker, [right] * 2)
     if not first.passed:
-        ledger.problems.append(f"gold: the checker says {first.outcome.value}: {first.reason}")
+        ledger.problems.append(f"gold: the checker says {_say(first, right)}")
     if first != second:
         ledger.problems.append("gold: two runs of the checker differ")
 
@@ -181,10 +183,12 @@ def _check_mutants(
         if _is_equivalent(task, mutant, made, gold):
             ledger.add(mutant.kind, equivalent=True)
             continue
-        verdict = sandbox.run(task.checker, [made.case(mutant.words, early=mutant.early)])[0]
+        case = made.case(mutant.words, early=mutant.early)
+        verdict = sandbox.run(task.checker, [case])[0]
         ledger.add(mutant.kind, caught=verdict.outcome is Outcome.FAIL)
         if verdict.outcome is not Outcome.FAIL:
-            ledger.problems.append(f"mutant {mutant.kind}: the checker says {_say(verdict)}")
+            right = gold.case(closing_words(task))
+            ledger.problems.append(f"mutant {mutant.kind}: the checker says {_say(verdict, case, right)}")
 
 
 def _is_equivalent(task: Task, mutant: Mutant, made: Replay, gold: Replay) -> bool:
@@ -208,11 +212,13 @@ def _check_alternatives(
             if kind != "other_order":
                 ledger.problems.append(f"alternative {kind}: reads changed the end state")
             continue
-        verdict = sandbox.run(task.checker, [made.case(closing_words(task))])[0]
+        case = made.case(closing_words(task))
+        verdict = sandbox.run(task.checker, [case])[0]
         ledger.alternatives[kind] = ledger.alternatives.get(kind, 0) + verdict.passed
         if not verdict.passed:
-            ledger.problems.append(f"alternative {kind}: the checker says {_say(verdict)}")
+            right = gold.case(closing_words(task))
+            ledger.problems.append(f"alternative {kind}: the checker says {_say(verdict, case, right)}")
 
 
-def _say(verdict: Verdict) -> str:
-    return f"{verdict.outcome.value}: {verdict.reason}"
+def _say(verdict: Verdict, case: Case, right: Case | None = None) -> str:
+    return f"{verdict.outcome.value}: {verdict.reason}{MARK}{tell_case(case, right)}"
