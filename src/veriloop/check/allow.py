@@ -16,15 +16,16 @@ _NODES = (
     ast.comprehension, ast.Subscript, ast.Slice, ast.Attribute, ast.Name, ast.Constant, ast.JoinedStr,
     ast.FormattedValue, ast.Starred, ast.keyword, ast.expr_context, ast.boolop, ast.operator, ast.unaryop, ast.cmpop,
 )  # fmt: skip
-_BUILTINS = frozenset(
+BUILTINS = frozenset(
     {"abs", "all", "any", "bool", "dict", "enumerate", "float", "int", "isinstance", "len", "list", "max", "min"}
     | {"range", "reversed", "round", "set", "sorted", "str", "sum", "tuple", "zip"}
 )
-_METHODS = CHANGING | frozenset(
+"""What of Python's own a checker may call."""
+METHODS = CHANGING | frozenset(
     {"get", "items", "keys", "values", "lower", "upper", "strip", "split", "join", "startswith", "endswith", "replace"}
     | {"isalnum", "isdigit", "isalpha", "index", "count"}
 )  # No `format`: its placeholders reach attributes that the tree does not show.
-_FORBIDDEN = frozenset(dir(builtins)) - _BUILTINS
+_FORBIDDEN = frozenset(dir(builtins)) - BUILTINS
 
 
 class CheckerError(VeriloopError):
@@ -42,7 +43,7 @@ def validate_checker(source: str) -> bool:
     nodes = list(ast.walk(tree))
     defined = {name for node in nodes if (name := _defined_name(node))}
     for node in nodes:
-        if problem := _find_problem(node, defined | _BUILTINS):
+        if problem := _find_problem(node, defined | BUILTINS):
             raise CheckerError(f"checker line {getattr(node, 'lineno', 1)}: {problem}")
     checks = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "check"]
     if not checks or [argument.arg for argument in checks[0].args.args] != ["changes", "calls", "messages"]:
@@ -79,7 +80,7 @@ def _find_problem(node: ast.AST, names: set[str] | frozenset[str]) -> str | None
     # Defined in one place, the name would pass as defined everywhere, and mean the builtin there.
     if (name := _defined_name(node)) and (name in _FORBIDDEN or name.startswith("__")):
         return f"name {name!r} may not be defined here"
-    if isinstance(node, ast.Attribute) and node.attr not in _METHODS:
+    if isinstance(node, ast.Attribute) and node.attr not in METHODS:
         return f"attribute {node.attr!r} is not allowed"
     if isinstance(node, ast.Name) and node.id not in names:
         return f"name {node.id!r} is neither defined here nor an allowed builtin"
