@@ -86,7 +86,8 @@ class TestWorthlessCheckers:
         task = by_tier(many, "refusal")[0]
         lax = task.checker.replace('return "the request was not refused"', "return None")
         told = object_to(parcel, task, lax)["mutant unrefused"][0]
-        assert 'the right calls; the agent\'s last words are "That is done."; it ends with nothing changed' in told
+        said = 'the right calls; the agent says "That is done." and not "I am sorry, I cannot do that."; it ends with'
+        assert said in told
 
     def test_one_that_does_not_care_when_something_is_refused(self, parcel, many):
         task = by_tier(many, "refusal")[0]
@@ -140,10 +141,11 @@ ROW = {"table": "t", "key": "k", "before": {"a": 1, "b": 2}, "after": {"a": 1, "
         (
             ([ROW], [CALL, OWN], SAID),
             ([ROW], [CALL, OWN], []),
-            'the right calls; the agent\'s last words are "Bye."; it',
+            'the right calls; the agent says "Bye."; it ends',
         ),
         (([ROW], [CALL], SAID), ([ROW], [CALL], []), '"Bye." after 2 of 1 calls'),
-        (([ROW], [CALL], []), ([ROW], [CALL], SAID), "the right calls; the agent says nothing; it ends"),
+        (([ROW], [CALL], []), ([ROW], [CALL], SAID), 'the right calls; the agent does not say "Bye."; it ends'),
+        (([ROW], [CALL], SAID), ([ROW], [CALL], SAID[::-1]), "the right calls; the same is said; it ends"),
         (([{**ROW, "before": None}, {**ROW, "after": None}], [], []), None, "it ends with t k new; t k gone"),
     ],
 )

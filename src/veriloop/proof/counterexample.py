@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from veriloop.check.compile import Case
 
+T = TypeVar("T")
 MARK = "; counter-example: "
 """Stands before the line in what a proof objects to."""
 LONGEST = 700
@@ -18,18 +19,21 @@ def tell_case(case: Case, right: Case | None = None) -> str:
     changes, calls, messages = case
     told = _tell_calls(calls) if right is None else _tell_difference(calls, right[1])
     if right is not None and (changes, calls) == (right[0], right[1]):
-        told = f"{told}; {_tell_words(messages, len(calls))}"
+        told = f"{told}; {_tell_words(messages, right[2], len(calls))}"
     ends = "; ".join(_tell_change(change) for change in changes) or "nothing changed"
     line = f"{told}; it ends with {ends}"
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
 
-def _tell_words(messages: Sequence[dict[str, Any]], calls: int) -> str:
-    spoken = [message for message in messages if message["seat"] == "agent"]
-    if not spoken:
-        return "the agent says nothing"
-    when = "" if spoken[-1]["calls"] == calls else f" after {spoken[-1]['calls']} of {calls} calls"
-    return f"the agent's last words are {_quote(spoken[-1]['content'])}{when}"
+def _tell_words(messages: Sequence[dict[str, Any]], right: Sequence[dict[str, Any]], calls: int) -> str:
+    """Return the first that the agent says otherwise than in the right dialogue, and what it should say instead."""
+    said, due = ([(m["content"], m["calls"]) for m in some if m["seat"] == "agent"] for some in (messages, right))
+    added, missing = next(_subtract(said, due), None), next(_subtract(due, said), None)
+    if added is None:
+        return f"the agent does not say {_quote(missing[0])}" if missing else "the same is said"
+    when = "" if added[1] == calls else f" after {added[1]} of {calls} calls"
+    instead = f" and not {_quote(missing[0])}" if missing and missing[0] != added[0] else ""
+    return f"the agent says {_quote(added[0])}{when}{instead}"
 
 
 def _tell_calls(calls: Sequence[dict[str, Any]]) -> str:
@@ -47,7 +51,7 @@ def _tell_difference(calls: Sequence[dict[str, Any]], right: Sequence[dict[str, 
     return f"the right calls {' and '.join(parts)}"
 
 
-def _subtract(some: Sequence[str], others: Sequence[str]) -> Iterator[str]:
+def _subtract(some: Sequence[T], others: Sequence[T]) -> Iterator[T]:
     left = list(others)
     for one in some:
         if one in left:
