@@ -59,10 +59,12 @@ class TestWorthlessCheckers:
 
     def test_one_that_ignores_a_field(self, parcel, many):
         task = next(t for t in by_tier(many, "single") if t.wanted[0].name == "reschedule_delivery")
-        line = "if found[place] != wanted:"
-        blind = line.replace("found[place] != wanted", "len(found[place]) != len(wanted)")
-        found = object_to(parcel, task, task.checker.replace(line, blind))
-        told = found["mutant changed_argument"][0]
+        place = ("parcels", task.wanted[0].arguments["tracking"])
+        places = "[(change['table'], change['key']) for change in changes]"
+        found = object_to(parcel, task, check(f"return {{'passed': {places} == [{place}], 'reason': 'blind'}}"))
+        told = next(
+            told for told in found["mutant changed_argument"] if told.partition(" and with ")[2].count(place[1]) > 1
+        )
         added = re.search(r"and with reschedule_delivery\((.+?)\)", told)
         assert f"the right calls without {spell(last_write(parcel, task))} and with " in told
         day = re.search(r'day="(\w+)"', added[1])
@@ -84,16 +86,18 @@ class TestWorthlessCheckers:
 
     def test_one_that_demands_no_refusal(self, parcel, many):
         task = by_tier(many, "refusal")[0]
-        lax = task.checker.replace('return "the request was not refused"', "return None")
-        told = object_to(parcel, task, lax)["mutant unrefused"][0]
-        said = 'the right calls; the agent says "That is done." and not "I am sorry, I cannot do that."; it ends with'
-        assert said in told
+        found = object_to(parcel, task, check("return {'passed': changes == [], 'reason': 'idle'}"))
+        told = found["mutant unrefused"][0].partition("the right calls; ")[2]
+        assert re.match(
+            r'the agent (says ".+" and not|does not say) "I am sorry, I cannot do that."; it ends with', told
+        )
 
     def test_one_that_does_not_care_when_something_is_refused(self, parcel, many):
         task = by_tier(many, "refusal")[0]
-        lax = task.checker.replace('message["calls"] >= needed', 'message["calls"] >= 0')
+        said = "any(['cannot' in message['content'] for message in messages])"
+        lax = check(f"return {{'passed': changes == [] and {said}, 'reason': 'deaf'}}")
         told = object_to(parcel, task, lax)["mutant hasty_refusal"][0]
-        assert f"after 0 of {len(task.gold)} calls" in told
+        assert f"after 0 of {len(task.gold)} calls" in told or "the right calls in another order" in told
 
     def test_one_that_breaks_on_some_dialogues(self, parcel, many):
         task = by_tier(many, "single")[0]
