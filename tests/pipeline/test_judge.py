@@ -95,7 +95,7 @@ def test_the_report_shows_how_far_they_agree(plain, judged):
     row = re.search(r'<th scope="row">judge</th>(.*?)</tr>', text)
     assert row
     assert re.findall(r'"n">(.*?)<', row[1]) == ["5", "0", "5", "0", "0", "0.0 %", "0.000"]
-    assert text.count("the judge says fail: clauses_kept: &lt;b&gt;too curt") == 5
+    assert text.count("; the judge says fail: clauses_kept: &lt;b&gt;too curt") == 5
     for task in read_tasks(judged[0]):
         assert f"checkers/{task.id}.py" in text
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from veriloop.report.agreement import SHOWN, read_agreement
+from veriloop.report.dialogue import pick_demonstrations
 from veriloop.report.page import write_report
 from veriloop.store.run import open_run
 
@@ -70,3 +71,10 @@ def test_the_page_tells_the_first_of_many(run: Path):
     assert text.count("the judge says pass: fine ") == SHOWN
     assert "and 3 more in the ledger." in text
     assert '<a href="#agreement">Opinions</a>' in text
+
+
+def test_a_dialogue_is_shown_with_what_was_thought_of_it(opened):
+    for item in range(8):
+        note(opened, item, "pass", judge=say(False, "too curt"), opinion=say(True, ""))
+    for shown in pick_demonstrations(opened):
+        assert shown.notes == ("the judge says fail: too curt", "the trajectory verifier says pass: without evidence")

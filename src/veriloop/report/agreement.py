@@ -64,6 +64,11 @@ def read_agreement(run: Run) -> list[Agreement]:
     return [agreement for agreement in found.values() if agreement.count]
 
 
+def tell_opinion(opinion: dict[str, Any]) -> str:
+    """Return what somebody thinks of a dialogue and why."""
+    return f"{'pass' if opinion['success'] else 'fail'}: {opinion['evidence'] or 'without evidence'}"
+
+
 def _iter_judgements(run: Run) -> Iterator[tuple[Entry, dict[str, Any]]]:
     """Yield the judgements of all dialogues played, those of rejected drafts included."""
     for entry in run.ledger.entries("verdict:", "done"):
@@ -88,10 +93,9 @@ def _tell(run: Run, entry: Entry, verdict: Verdict, opinion: dict[str, Any]) -> 
     if entry.stage.startswith("failure"):
         task = entry.payload["trace"]["task_id"]
     places = {"task": f"tasks/{task}.json", "checker": f"checkers/{task}.py"}
-    said = f"{'pass' if opinion['success'] else 'fail'}: {opinion['evidence'] or 'without evidence'}"
     return Disagreement(
         place=f"item {entry.item}, {entry.stage}",
         checker=f"{verdict.outcome.value}: {verdict.reason}",
-        reader=said,
+        reader=tell_opinion(opinion),
         links={f"{name} {task}": place for name, place in places.items() if (run.path / place).is_file()},
     )
