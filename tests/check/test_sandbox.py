@@ -1,8 +1,11 @@
 """The sandbox: a checker that breaks is an error of the checker, and the next one runs all the same."""
 
+import functools
+
 import pytest
 
-from veriloop.check.sandbox import Sandbox, judge, trace_case
+from veriloop.check.allow import validate_checker
+from veriloop.check.sandbox import LONGEST_REASON, Sandbox, judge, trace_case
 from veriloop.core.message import Change, ToolCall, ToolResult, Turn
 from veriloop.core.trace import StopReason, Trace
 from veriloop.core.verdict import Outcome
@@ -17,6 +20,10 @@ def sandbox():
     made = Sandbox()
     yield made
     made.close()
+
+
+def nest(inner, _):
+    return [inner]
 
 
 def body(text):
@@ -78,6 +85,41 @@ def test_a_killed_worker_is_replaced(sandbox):
     os.kill(sandbox._session[1].worker_pid, signal.SIGKILL)
     assert sandbox.run(PASS, [EMPTY])[0].outcome in (Outcome.ERROR, Outcome.PASS)
     assert sandbox.run(PASS, [EMPTY])[0].passed
+
+
+APPENDS = "KEPT = []\n" + body(
+    "kept = KEPT\n    kept.append(1)\n    return {'passed': len(messages) == 1, 'reason': ''}"
+)
+
+
+@pytest.mark.parametrize(
+    "value", [float("nan"), 10**30, (1, [2]), {"a": {"b": None}}, functools.reduce(nest, "x" * 900)]
+)
+def test_values_that_change_on_the_way_are_no_fault_of_the_checker(sandbox, value):
+    assert validate_checker(APPENDS) is False
+    assert [found.outcome for found in sandbox.run(APPENDS, [([], [], [value]), EMPTY])] == [Outcome.PASS, Outcome.FAIL]
+
+
+def test_cases_are_given_as_they_were_though_a_checker_writes_on_them(sandbox):
+    changes = [{"table": "t", "key": "k", "before": None, "after": {"a": 1}}]
+    found = sandbox.run(
+        body("changes[0]['after']['a'] = 2\n    return {'passed': True, 'reason': ''}"), [(changes, [], [])]
+    )
+    assert found[0].reason == "check() changes what it is given"
+    assert changes[0]["after"] == {"a": 1}
+
+
+def test_a_checker_that_is_not_allowed_is_refused_unrun(sandbox, monkeypatch):
+    monkeypatch.setattr(sandbox, "_enter", lambda source: pytest.fail("it ran"))
+    found = sandbox.run(body("import math"), [EMPTY, EMPTY])
+    assert [(verdict.outcome, verdict.reason) for verdict in found] == [
+        (Outcome.ERROR, "checker line 2: Import is not allowed")
+    ] * 2
+
+
+def test_a_reason_is_taken_up_to_its_limit(sandbox):
+    found = sandbox.run(body("return {'passed': True, 'reason': 'x' * " + str(LONGEST_REASON) + "}"), [EMPTY])[0]
+    assert (found.passed, len(found.reason)) == (True, LONGEST_REASON)
 
 
 def make_trace(task, stop=StopReason.USER_STOP, error=None):

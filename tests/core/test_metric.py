@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veriloop.core.metric import bootstrap_interval, pass_hat, pass_hat_interval
+from veriloop.core.metric import bootstrap_interval, cohen_kappa, pass_hat, pass_hat_interval
 
 TRIALS = st.lists(st.lists(st.booleans(), min_size=1, max_size=6), min_size=1, max_size=6)
 
@@ -70,3 +70,20 @@ def test_no_data_no_interval():
     assert bootstrap_interval([]) is None
     assert pass_hat_interval([[True]], 2) is None
     assert pass_hat_interval([[True], [True]], 1) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("counts", "kappa"),
+    [
+        ((20, 5, 10, 15), 0.4),  # 50 grants read by two, of whom they agree on 35
+        ((7, 0, 0, 3), 1.0),
+        ((0, 5, 5, 0), -1.0),
+        ((4, 4, 4, 4), 0.0),
+        ((0, 9, 0, 0), 0.0),
+        ((9, 0, 0, 0), None),
+        ((0, 0, 0, 0), None),
+    ],
+)
+def test_kappa_is_what_agreement_is_worth_beyond_chance(counts, kappa):
+    found = cohen_kappa(*counts)
+    assert found == (None if kappa is None else pytest.approx(kappa))

@@ -12,8 +12,10 @@ from veriloop.domains.domain import Domain
 from veriloop.domains.task import Task
 from veriloop.local.model import LoadedModel
 from veriloop.local.player import LocalPlayer, Sampling
+from veriloop.proof.blame import Fault, Judgement, Opinion, add_opinion
 from veriloop.rollout.episode import Limits
 from veriloop.rollout.player import View
+from veriloop.rollout.quality import measure_user
 from veriloop.rollout.scripted import ScriptedUser
 from veriloop.train.curriculum import TaskOrder
 from veriloop.train.filter import Group, Kept
@@ -157,6 +159,17 @@ def test_reward_is_none_where_the_agent_is_not_to_blame(
     stop: StopReason, error: str | None, verdict: Verdict, reward: float | None
 ):
     assert reward_of(trace_with(stop, error), verdict) == reward
+
+
+@pytest.mark.parametrize("verdict", [PASS, FAIL])
+@pytest.mark.parametrize("thought", [True, False])
+def test_what_a_model_thinks_of_a_dialogue_is_no_part_of_its_reward(tasks: list[Task], verdict: Verdict, thought: bool):
+    trace = trace_with(StopReason.USER_STOP)
+    user = measure_user(trace, tasks[0].user)
+    opinion = Opinion(success=thought, fault=None if thought else Fault.AGENT)
+    judged = add_opinion(Judgement(verdict=verdict, user=user, success=True, judge=opinion), opinion)
+    assert judged.success is thought
+    assert reward_of(trace, judged.verdict) == float(verdict.passed)
 
 
 @pytest.mark.parametrize("line", [None, Message(malformed="cut JSON")])

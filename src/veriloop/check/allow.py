@@ -4,8 +4,11 @@ import ast
 import builtins
 from functools import lru_cache
 
+from veriloop.check.memory import CHANGING, keeps_nothing
 from veriloop.core.errors import VeriloopError
 
+LONGEST_SOURCE = 100_000
+"""Characters of a checker's source at most; those compiled have a few thousand."""
 _NODES = (
     ast.Module, ast.FunctionDef, ast.arguments, ast.arg, ast.Return, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.For,
     ast.If, ast.Expr, ast.Continue, ast.Break, ast.Pass, ast.BoolOp, ast.BinOp, ast.UnaryOp, ast.Compare, ast.Call,
@@ -13,38 +16,44 @@ _NODES = (
     ast.comprehension, ast.Subscript, ast.Slice, ast.Attribute, ast.Name, ast.Constant, ast.JoinedStr,
     ast.FormattedValue, ast.Starred, ast.keyword, ast.expr_context, ast.boolop, ast.operator, ast.unaryop, ast.cmpop,
 )  # fmt: skip
-_BUILTINS = frozenset(
+BUILTINS = frozenset(
     {"abs", "all", "any", "bool", "dict", "enumerate", "float", "int", "isinstance", "len", "list", "max", "min"}
     | {"range", "reversed", "round", "set", "sorted", "str", "sum", "tuple", "zip"}
 )
-_METHODS = frozenset(
+"""What of Python's own a checker may call."""
+METHODS = CHANGING | frozenset(
     {"get", "items", "keys", "values", "lower", "upper", "strip", "split", "join", "startswith", "endswith", "replace"}
-    | {"isalnum", "isdigit", "isalpha", "append", "extend", "add", "index", "count"}
+    | {"isalnum", "isdigit", "isalpha", "index", "count"}
 )  # No `format`: its placeholders reach attributes that the tree does not show.
-_FORBIDDEN = frozenset(dir(builtins)) - _BUILTINS
+_FORBIDDEN = frozenset(dir(builtins)) - BUILTINS
 
 
 class CheckerError(VeriloopError):
     """A checker's source is not of the allowed subset."""
 
 
-@lru_cache(maxsize=64)
-def validate_checker(source: str) -> None:
-    """Raise CheckerError with the line when `source` uses more than the subset or defines no check().
+@lru_cache(maxsize=1024)
+def validate_checker(source: str) -> bool:
+    """Return whether a checker keeps nothing from one call to the next, whatever it is given (see `check.memory`).
 
-    What was allowed is remembered: a checker is looked at when it is attached and again when it is proved.
+    Raises CheckerError with the line when `source` uses more than the subset or defines no check(). What was allowed is
+    remembered: a checker is looked at when it is attached, when it is proved and whenever it runs.
     """
     tree = _parse(source)
-    defined = {name for node in ast.walk(tree) if (name := _defined_name(node))}
-    for node in ast.walk(tree):
-        if problem := _find_problem(node, defined | _BUILTINS):
+    nodes = list(ast.walk(tree))
+    defined = {name for node in nodes if (name := _defined_name(node))}
+    for node in nodes:
+        if problem := _find_problem(node, defined | BUILTINS):
             raise CheckerError(f"checker line {getattr(node, 'lineno', 1)}: {problem}")
     checks = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "check"]
     if not checks or [argument.arg for argument in checks[0].args.args] != ["changes", "calls", "messages"]:
         raise CheckerError("checker defines no check(changes, calls, messages)")
+    return keeps_nothing(tree)
 
 
 def _parse(source: str) -> ast.Module:
+    if len(source) > LONGEST_SOURCE:
+        raise CheckerError(f"checker line 1: it has {len(source)} characters, at most {LONGEST_SOURCE} are allowed")
     try:
         return ast.parse(source)
     except SyntaxError as error:
@@ -71,7 +80,7 @@ def _find_problem(node: ast.AST, names: set[str] | frozenset[str]) -> str | None
     # Defined in one place, the name would pass as defined everywhere, and mean the builtin there.
     if (name := _defined_name(node)) and (name in _FORBIDDEN or name.startswith("__")):
         return f"name {name!r} may not be defined here"
-    if isinstance(node, ast.Attribute) and node.attr not in _METHODS:
+    if isinstance(node, ast.Attribute) and node.attr not in METHODS:
         return f"attribute {node.attr!r} is not allowed"
     if isinstance(node, ast.Name) and node.id not in names:
         return f"name {node.id!r} is neither defined here nor an allowed builtin"

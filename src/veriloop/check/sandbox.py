@@ -1,4 +1,9 @@
-"""Runs checkers in pydantic-monty workers, apart from this process, with limits on time, memory and depth."""
+"""Runs checkers in pydantic-monty workers, apart from this process, with limits on time, memory, depth and output.
+
+There are two walls. What is not of the allowed subset is refused unrun (`check.allow`); what runs finds no file, no
+network, no clock and no chance. Nothing is kept from one case to the next: a checker that could keep something runs in
+a new session for every case, is asked twice, and has what it was given compared with what was left of it.
+"""
 
 import atexit
 import functools
@@ -6,23 +11,38 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
+from veriloop.check.allow import CheckerError, validate_checker
 from veriloop.check.compile import Case
 from veriloop.core.trace import StopReason, Trace
 from veriloop.core.verdict import Outcome, Verdict
 from veriloop.domains.task import Task
 
-LIMITS: Any = {"max_turn_duration_secs": 1.0, "max_memory": 50_000_000, "max_recursion_depth": 200}
+LIMITS: Any = {
+    "max_feed_duration_secs": 1.0,
+    "max_memory": 50_000_000,
+    "max_recursion_depth": 200,
+    "max_suspensions": 10,
+}
+"""For one case. A worker that is a second late, busy inside a single operation, is killed."""
+LONGEST_REASON = 20_000
+"""Characters of a verdict's reason."""
+LONGEST_OUTPUT = 10_000
+"""Bytes that a checker may print; nobody reads them."""
+POLICY: Any = {"datetime": "call_host", "sleep": "call_host", "random_start": "call_host"}
+"""Clock and chance are asked of the host, which answers nobody."""
+_CHECK, _GIVEN = "check(changes, calls, messages)", "changes, calls, messages"
 _LOST = (StopReason.MAX_TURNS, StopReason.MAX_ERRORS, StopReason.MALFORMED, StopReason.TOO_LONG)
 
 
 class Sandbox:
-    """One worker pool; a session per checker is kept while consecutive cases are of the same checker."""
+    """One worker pool, for one thread; consecutive cases of a checker that can keep nothing share a session."""
 
     def __init__(self) -> None:
         # Loaded here so that commands which check nothing do not pay for it.
         import pydantic_monty
 
-        self._errors: tuple[type[Exception], ...] = (pydantic_monty.MontyError, RuntimeError, OSError)
+        self._errors: tuple[type[Exception], ...] = (pydantic_monty.MontyError, RuntimeError, OSError, ValueError)
+        self._sink = functools.partial(pydantic_monty.CollectString, max_bytes=LONGEST_OUTPUT)
         self._stack = ExitStack()
         self._pool = self._stack.enter_context(pydantic_monty.Monty())
         self._session: Any = None
@@ -35,26 +55,42 @@ class Sandbox:
 
     def run(self, source: str, cases: Sequence[Case]) -> list[Verdict]:
         """Return the checker's verdict on each case; whatever breaks in it is an ERROR verdict."""
-        return [self._run_one(source, case) for case in cases]
+        try:
+            keeps_nothing = validate_checker(source)
+        except CheckerError as error:
+            return [_fail(str(error))] * len(cases)
+        return [self._run_one(source, case, keeps_nothing) for case in cases]
 
-    def _run_one(self, source: str, case: Case) -> Verdict:
+    def _run_one(self, source: str, case: Case, keeps_nothing: bool) -> Verdict:
         changes, calls, messages = case
+        inputs = {"changes": changes, "calls": calls, "messages": messages}
         try:
             session = self._enter(source)
-            inputs = {"changes": changes, "calls": calls, "messages": messages}
-            answer = session.feed_run("check(changes, calls, messages)", inputs=inputs)
+            if keeps_nothing:
+                return _read_answer(session.feed_run(_CHECK, inputs=inputs, print_callback=self._sink()))
+            verdict = self._watch(session, inputs)
         except self._errors as error:
-            self._drop_session()
-            return Verdict(outcome=Outcome.ERROR, reason=f"{type(error).__name__}: {error}")
-        return _read_answer(answer)
+            verdict = _fail(f"{type(error).__name__}: {error}")
+        self._drop_session()
+        return verdict
+
+    def _watch(self, session: Any, inputs: dict[str, Any]) -> Verdict:
+        """Return the verdict of a checker that could change things, unless it does."""
+        asked = f"[{_CHECK}, {_CHECK}, {_GIVEN}]"
+        first, second, *left = session.feed_run(asked, inputs=inputs, print_callback=self._sink())
+        # On the way there and back, what is nested too deeply is cut off; and no NaN equals itself.
+        if left != [*inputs.values()] and repr(left) != repr(session.feed_run(f"[{_GIVEN}]", inputs=inputs)):
+            return _fail("check() changes what it is given")
+        found, again = _read_answer(first), _read_answer(second)
+        return found if found == again else _fail("check() says something else about the same dialogue the second time")
 
     def _enter(self, source: str) -> Any:
         if self._session is None or source != self._source:
             self._drop_session()
             stack = ExitStack()
-            session = stack.enter_context(self._pool.checkout(limits=LIMITS))
+            session = stack.enter_context(self._pool.checkout(limits=LIMITS, os_policy=POLICY))
             self._session, self._source = (stack, session), source
-            session.feed_run(source)
+            session.feed_run(source, print_callback=self._sink())
         return self._session[1]
 
     def _drop_session(self) -> None:
@@ -101,7 +137,20 @@ def trace_case(trace: Trace) -> Case:
 
 
 def _read_answer(answer: Any) -> Verdict:
-    if not isinstance(answer, dict) or not isinstance(answer.get("passed"), bool):
-        return Verdict(outcome=Outcome.ERROR, reason=f"check() returned {answer!r}, not {{'passed', 'reason'}}")
-    outcome = Outcome.PASS if answer["passed"] else Outcome.FAIL
-    return Verdict(outcome=outcome, reason=str(answer.get("reason", "")))
+    # Nothing of an answer is written out before its form is known: it may be as deep and as large as memory allows.
+    if type(answer) is not dict or set(answer) != {"passed", "reason"}:
+        return _fail(f"check() returned {_name(answer)}, not {{'passed': bool, 'reason': str}}")
+    passed, reason = answer["passed"], answer["reason"]
+    if type(passed) is not bool or type(reason) is not str:
+        return _fail(f"check() returned {_name(passed)} as 'passed' and {_name(reason)} as 'reason', not bool and str")
+    if len(reason) > LONGEST_REASON:
+        return _fail(f"check() gives a reason of {len(reason)} characters, at most {LONGEST_REASON} are allowed")
+    return Verdict(outcome=Outcome.PASS if passed else Outcome.FAIL, reason=reason)
+
+
+def _fail(reason: str) -> Verdict:
+    return Verdict(outcome=Outcome.ERROR, reason=reason[:LONGEST_REASON])
+
+
+def _name(value: Any) -> str:
+    return "a dict with other keys" if isinstance(value, dict) else type(value).__name__

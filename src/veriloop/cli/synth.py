@@ -92,6 +92,9 @@ class Evolution:
     """Prove tasks and keep only dialogues that pass; `--no-verify` keeps all drafts and dialogues, for ablations."""
     evolve: Annotated[bool, Parameter(negative="--no-evolve")] = True
     """Rewrite plans from the pilot's failures; `--no-evolve` keeps them as written."""
+    checkers: Literal["compiled", "model"] = "compiled"
+    """Who writes checkers: compiled from the task, or the synthesiser's model, where it hands one in; what it writes is
+    proved like any other and runs in the sandbox alone."""
     solver: str = ""
     """Who tries each proved task to see how hard it is: the folder of a trained agent, expert, random or noop; nobody
     by default. A served model is named as [solver] in the table of roles."""

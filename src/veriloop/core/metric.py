@@ -31,6 +31,18 @@ def bootstrap_interval(
     return means[int(tail * draws)], means[min(draws - 1, int((1 - tail) * draws))]
 
 
+def cohen_kappa(both: int, first: int, second: int, neither: int) -> float | None:
+    """Return Cohen's kappa of two who say yes or no to the same things: 1 for the same answers, 0 for chance.
+
+    both, first, second, neither: how often so many of them said yes. None where chance alone would make them agree.
+    """
+    count = both + first + second + neither
+    if not count:
+        return None
+    chance = ((both + first) * (both + second) + (second + neither) * (first + neither)) / count**2
+    return None if chance == 1 else ((both + neither) / count - chance) / (1 - chance)
+
+
 def pass_hat_interval(trials: Trials, k: int, *, seed: int = 0) -> tuple[float, float] | None:
     """Return the 95 % bootstrap interval of pass^k, resampling tasks."""
     rates = [math.comb(sum(task), k) / math.comb(len(task), k) for task in trials if len(task) >= k]

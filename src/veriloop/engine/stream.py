@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, TypeVar
 
+from veriloop.check.allow import CheckerError, validate_checker
 from veriloop.check.sandbox import Sandbox, judge
 from veriloop.core.base import Frozen, derive_seed
 from veriloop.core.message import Seat
@@ -102,7 +103,8 @@ class Bench:
 
     agent: the player of its seat, or what makes one for each task. Planner and verifiers are only there as models:
     else a script writes the plans, and proof and executed rules verify. verify: False keeps every draft and every
-    dialogue, proved or not, passed or not, for the ablation without verification. trial: who tries proved tasks, so
+    dialogue, proved or not, passed or not, for the ablation without verification. judge: reads dialogues like the
+    trajectory verifier, and what it thinks is kept and decides nothing. trial: who tries proved tasks, so
     that those of the right difficulty are kept. width: items begun before the first of them is used; what is made
     depends on it, so it is the same for every crew. line: to the endpoints of models. crew: makes the items
     elsewhere, on a bench of their own that is like this one.
@@ -117,6 +119,7 @@ class Bench:
     synthesiser: Synthesiser = field(default_factory=ScriptedSynthesiser)
     task_verifier: TaskVerifier | None = None
     trajectory_verifier: TrajectoryVerifier | None = None
+    judge: TrajectoryVerifier | None = None
     trial: Trial | None = None
     width: int = AHEAD
     line: Line | None = None
@@ -268,6 +271,10 @@ async def _try_draft(
     if is_taken(task.id):
         return _Problem("duplicate", (_DUPLICATE,))
     if not bench.verify:
+        try:
+            validate_checker(task.checker)  # what is not proved is written all the same
+        except CheckerError as error:
+            return _Problem("proof", (str(error),))
         return _Made(task, demonstrations=tuple(await _play(bench, pair, workflow, task)))
     proof = await run_steps(prove_in_steps(bench.domain, task, bench.sandbox))
     log.tried += proof.tried
@@ -313,5 +320,7 @@ async def _play(bench: Bench, pair: PlanPair, workflow: Workflow, task: Task) ->
         found = judge_dialogue(bench.domain, task, trace, verdict, bench.sandbox, rubric)
         if bench.trajectory_verifier and (opinion := await bench.trajectory_verifier.review_trace(pair, task, trace)):
             found = add_opinion(found, opinion)
+        if bench.judge:
+            found = found.model_copy(update={"judge": await bench.judge.review_trace(pair, task, trace)})
         played.append((trace, found))
     return played

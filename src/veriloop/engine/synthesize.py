@@ -37,7 +37,8 @@ class SynthConfig(Frozen):
     turn, two for each at least. search: who proposes changes of the plans; `llm` is the reflector's model. roles: those
     that models play. databases: how many of the split's databases are used. solver: the player who tries each proved
     task in `trials` dialogues, of which a share within `band` must pass; nobody where it is empty and no model. slips:
-    share of its dialogues in which a scripted agent errs on purpose, for ablations.
+    share of its dialogues in which a scripted agent errs on purpose, for ablations. checkers: who writes them; `model`
+    takes those that the synthesiser's model hands in, and compiles the others.
     """
 
     n: int = Field(ge=1)
@@ -52,6 +53,7 @@ class SynthConfig(Frozen):
     band: tuple[float, float] = BAND
     trials: int = Field(default=DIALOGUES, ge=1)
     slips: float = Field(default=0.0, ge=0, le=1)
+    checkers: Literal["compiled", "model"] = "compiled"
     split: str = "train"
     databases: int = Field(default=50, ge=1)
     verify: bool = True

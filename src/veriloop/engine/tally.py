@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from veriloop.engine.evolution import Evidence
 from veriloop.engine.fitness import list_facets
 from veriloop.engine.plan import FACETS, Weights, share
+from veriloop.proof.counterexample import MARK
 
 _VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|\S*\d\S*")
 
@@ -60,7 +61,7 @@ def count_failures(evidence: Evidence) -> list[tuple[str, str, int]]:
 
 def generalise(reason: str) -> str:
     """Return a reason without the names and numbers of its case, so that equal reasons can be counted."""
-    return _VARYING.sub("…", reason)[:160]
+    return _VARYING.sub("…", reason.partition(MARK)[0])[:160]
 
 
 def _measure_asked(evidence: Evidence, facet: str) -> Weights:

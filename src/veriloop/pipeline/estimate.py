@@ -40,9 +40,11 @@ ITEMS, PILOT = 96, 24
 """Items rehearsed, dealt to the plans, and those of each rehearsed pilot, at most."""
 CHARS_PER_TOKEN = 4.0
 """Of English text and JSON, roughly, with the tokenizers of today's models."""
+_SETTLED = TraceReview(success=True, evidence="Every request is settled.").model_dump_json()
 ANSWERS: dict[Role, str] = {
     "task_verifier": TaskReview(good=True).model_dump_json(),
-    "trajectory_verifier": TraceReview(success=True, evidence="Every request is settled.").model_dump_json(),
+    "trajectory_verifier": _SETTLED,
+    "judge": _SETTLED,
 }
 """What stands for a verifier's answer."""
 
@@ -109,7 +111,10 @@ def _set_up(domain: Domain, config: SynthConfig, meter: Meter) -> tuple[Bench, T
     """Return the bench on which scripts sit in the models' seats, and the models, whom nobody asks."""
     clients: dict[Role, Client] = {role: StandIn(role, meter, ANSWERS.get(role, "")) for role in config.roles}
     troupe = Troupe(domain, config.roles, clients=clients)
-    models, scripts = troupe.make_bench(verify=config.verify), Troupe(domain, {}).make_bench()
+    models, scripts = (
+        troupe.make_bench(verify=config.verify, writes_checkers=config.checkers == "model"),
+        Troupe(domain, {}).make_bench(),
+    )
     agent = scripts.agent
 
     def seat(player: Any, role: Role, model: Any) -> MeteredPlayer:

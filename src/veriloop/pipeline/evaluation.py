@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from veriloop.check.sandbox import judge
 from veriloop.check.verdict import give_verdict
 from veriloop.core.errors import InputError
 from veriloop.core.extra import needs_extra
@@ -14,7 +15,7 @@ from veriloop.core.message import Seat
 from veriloop.domains.registry import load_domain
 from veriloop.domains.task import Task
 from veriloop.evaluate.own import EvalConfig, evaluate_tasks
-from veriloop.pipeline.players import AGENTS, Casting, find_player
+from veriloop.pipeline.players import AGENTS, BARE, Casting, find_player
 from veriloop.rollout.scripted import ScriptedUser
 from veriloop.store.artefact import read_tasks
 from veriloop.store.file import write_json
@@ -57,7 +58,7 @@ def run_evaluation(
     tasks = list(read_tasks(contest.tasks))
     players = _cast(contest, {task.id: task for task in tasks}, endpoint)
     file = out or default_file(contest)
-    score = partial(give_verdict, domain)
+    score = judge if contest.agent == BARE else partial(give_verdict, domain)
     return evaluate_tasks(domain, tasks, players, config, score=score, out=file, progress=progress)
 
 

@@ -44,7 +44,9 @@ AGENTS: dict[str, Callable[[Casting], Player]] = {
     "transfer": lambda _: Transfer(),
     "random": lambda _: RandomCaller(),
 }
-SEE_GOLD = ("gold", "oracle")
+BARE = "gold"
+"""The agent that makes bare calls: it tests tasks, and no policy about words is held against it."""
+SEE_GOLD = (BARE, "oracle")
 """Agents that are told what to do."""
 USERS: dict[str, Callable[[Casting], Player]] = {"scripted": lambda _: ScriptedUser()}
 SCRIPTS: dict[Seat, dict[str, Callable[[Casting], Player]]] = {"agent": AGENTS, "user": USERS}

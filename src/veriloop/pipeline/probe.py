@@ -64,10 +64,11 @@ class Probe(Frozen):
 def probe_roles(
     name: str, roles: RoleModels, *, least: int = 4, max_usd: float | None = None, progress: Progress | None = None
 ) -> Probe:
-    """Ask every role's model its cases, all at once; a solver, who may be weak, has none.
+    """Ask every role's model its cases, all at once.
 
-    least: right answers that a role needs. Raises InputError when there is no model to ask, an endpoint refuses the
-    model's name or key, or a setting cannot work; BudgetError beyond `max_usd` dollars.
+    A solver, who may be weak, and a judge, who decides nothing, have none. least: right answers that a role needs.
+    Raises InputError when there is no model to ask, an endpoint refuses the model's name or key, or a setting cannot
+    work; BudgetError beyond `max_usd` dollars.
     """
     domain = load_domain(name)
     asked: RoleModels = {role: roles[role] for role in ROLES if role in roles}

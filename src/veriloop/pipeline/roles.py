@@ -31,7 +31,9 @@ from veriloop.rollout.oracle import Oracle
 from veriloop.rollout.scripted import ScriptedUser
 from veriloop.rollout.slip import Slipping
 
-STREAM_ROLES: tuple[Role, ...] = ("synthesiser", "task_verifier", "user", "agent", "trajectory_verifier", "solver")
+STREAM_ROLES: tuple[Role, ...] = (
+    "synthesiser", "task_verifier", "user", "agent", "trajectory_verifier", "solver", "judge",
+)  # fmt: skip
 """Roles that are asked for every item."""
 ITEMS_PER_REQUEST = 4
 """Items under way for each request that may be in flight, so that slow items leave the endpoint enough to do."""
@@ -85,10 +87,13 @@ class Troupe:
         self._budget = Budget(max_usd, sum(used["dollars"] for used in cache.add_up().values()))
         self._clients = clients if clients is not None else _connect(roles, self._budget, cache)
 
-    def make_bench(self, *, verify: bool = True, trial: Trial | None = None, slips: float = 0.0) -> Bench:
+    def make_bench(
+        self, *, verify: bool = True, trial: Trial | None = None, slips: float = 0.0, writes_checkers: bool = False
+    ) -> Bench:
         """Return the bench on which every role without a model is scripted.
 
-        trial: with its own solver. slips: share of its dialogues in which a scripted agent errs.
+        trial: with its own solver. slips: share of its dialogues in which a scripted agent errs. writes_checkers:
+        whether the synthesiser's model may hand in checkers of its own.
         """
         lines = {_point_to(self._roles[role]) for role in STREAM_ROLES if role in self._roles}
         width = sum(endpoint.width for endpoint in lines) * ITEMS_PER_REQUEST or AHEAD
@@ -99,9 +104,10 @@ class Troupe:
             agent=self.find_player("agent") or find_demonstrator(self._domain, slips),
             verify=verify,
             planner=self._find_planner(),
-            synthesiser=self._find_synthesiser(),
+            synthesiser=self._find_synthesiser(writes_checkers),
             task_verifier=self._find_verifier("task_verifier"),
             trajectory_verifier=self._find_verifier("trajectory_verifier"),
+            judge=self._find_verifier("judge"),
             trial=trial,
             width=width,
             line=self if self._clients else None,
@@ -122,9 +128,12 @@ class Troupe:
         found = self._find("planner")
         return ModelPlanner(found[0], options=found[1], prompts=found[2]) if found else None
 
-    def _find_synthesiser(self) -> ModelSynthesiser | ScriptedSynthesiser:
+    def _find_synthesiser(self, writes_checkers: bool) -> ModelSynthesiser | ScriptedSynthesiser:
         found = self._find("synthesiser")
-        return ModelSynthesiser(found[0], options=found[1], prompts=found[2]) if found else ScriptedSynthesiser()
+        if found is None:
+            return ScriptedSynthesiser()
+        client, options, prompts = found
+        return ModelSynthesiser(client, options=options, prompts=prompts, writes_checkers=writes_checkers)
 
     def _find_verifier(self, role: Role) -> ModelVerifier | None:
         found = self._find(role)

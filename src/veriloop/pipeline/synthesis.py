@@ -64,6 +64,8 @@ def run_synthesis(
         raise InputError("--search llm needs a model as reflector; name one with --model or in the table of roles")
     if config.search == "gepa":
         import_gepa()
+    if config.checkers == "model" and "synthesiser" not in config.roles:
+        raise InputError("--checkers model needs a model as synthesiser; name one in the table of roles (--roles)")
     check_roles(config.roles, max_usd)
     check_staff(staff, config.roles)
     solver = find_solver(domain, config)
@@ -77,7 +79,9 @@ def run_synthesis(
         troupe = Troupe(domain, config.roles, cache, max_usd=max_usd)
         solver = troupe.find_player(SOLVER) or solver
         trial = Trial(solver, config.band, config.trials) if solver else None
-        bench = troupe.make_bench(verify=config.verify, trial=trial, slips=config.slips)
+        bench = troupe.make_bench(
+            verify=config.verify, trial=trial, slips=config.slips, writes_checkers=config.checkers == "model"
+        )
         if staff != Staff():
             site = Site(full_name(name), config.verify, config.solver, config.band, config.trials, config.slips)
             crew = CREWS[staff.executor](site, staff.workers)

@@ -48,7 +48,7 @@ class Judgement(Frozen):
     """All that is known of one dialogue: the checker's verdict, the trajectory verifier's findings, blame if any.
 
     success: what the verifiers say, executed rules first, apart from the checker's verdict. opinion: of a model, which
-    only ever takes success away.
+    only ever takes success away. judge: of one that was asked for it alone; nothing rests on it.
     """
 
     verdict: Verdict
@@ -57,6 +57,7 @@ class Judgement(Frozen):
     success: bool
     blame: Blame | None = None
     opinion: Opinion | None = None
+    judge: Opinion | None = None
 
 
 def judge_dialogue(

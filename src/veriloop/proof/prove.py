@@ -7,6 +7,7 @@ from veriloop.check.allow import CheckerError, validate_checker
 from veriloop.check.clause import find_gold_violations
 from veriloop.check.compile import Case, compile_checker, evidence_calls, render_file
 from veriloop.check.sandbox import Sandbox, trace_case
+from veriloop.check.standalone import render_sandboxed_file
 from veriloop.check.verdict import judge_way
 from veriloop.core.base import Frozen, derive_seed
 from veriloop.core.message import Change
@@ -17,6 +18,7 @@ from veriloop.domains.domain import Caller, Domain
 from veriloop.domains.task import Initial, Task
 from veriloop.domains.walk import Walk, explore
 from veriloop.proof.alternative import MAY_END_ELSEWHERE, make_alternatives
+from veriloop.proof.counterexample import MARK, tell_case
 from veriloop.proof.dialogue import perform, write_dialogue
 from veriloop.proof.ending import End, find_other_ends, settle
 from veriloop.proof.instruction import check_instruction
@@ -100,7 +102,15 @@ def prove_in_steps(domain: Domain, task: Task, sandbox: Sandbox) -> Generator[No
 
 
 def render_checker_file(domain: Domain, task: Task) -> str:
-    """Return the standalone checker with the gold dialogue and its simplest perversions to prove itself on."""
+    """Return the standalone checker with the gold dialogue and its simplest perversions to prove itself on.
+
+    A checker that is not the one compiled from the task starts in a sandbox. Raises CheckerError for one that is not of
+    the allowed subset.
+    """
+    try:
+        validate_checker(task.checker)
+    except CheckerError as error:
+        raise CheckerError(f"the checker of task {task.id} is not written: {error}") from None
     words = closing_words(task)
     right = replay(domain, task, task.gold)
     wrong: dict[str, Case] = {"nothing done or said": replay(domain, task, ()).case([])}
@@ -109,7 +119,8 @@ def render_checker_file(domain: Domain, task: Task) -> str:
         wrong[f"{change.table} {change.key} untouched"] = (rest, *right.case(words)[1:])
     if task.refused:
         wrong["refused without reading"] = (right.case(words)[0], [], right.case(words)[2])
-    return render_file(task.checker, right.case(words), wrong)
+    ours = task.checker == compile_checker(domain, task, right.changes)
+    return (render_file if ours else render_sandboxed_file)(task.checker, right.case(words), wrong)
 
 
 class Work:
@@ -138,7 +149,7 @@ class Work:
         """Return whether an end means the same as the gold's."""
         return settle(self.domain, self.task, changes) in self._ends
 
-    def add(self, kind: str, verdict: Verdict, *, right: bool = False) -> None:
+    def add(self, kind: str, verdict: Verdict, trace: Trace, *, right: bool = False) -> None:
         """Note a mutant; `right`: it turned out to be no mistake, unless it was caught all the same."""
         caught = verdict.outcome is Outcome.FAIL
         equivalent = right and not caught and verdict.outcome is not Outcome.ERROR
@@ -150,7 +161,12 @@ class Work:
             why=MAY_BE_RIGHT.get(kind, "") if equivalent else old.why,
         )
         if not caught and not equivalent:
-            self.problems.append(f"mutant {kind}: the checker says {_say(verdict)}")
+            self.problems.append(f"mutant {kind}: the checker says {self.tell(verdict, trace)}")
+
+    def tell(self, verdict: Verdict, trace: Trace) -> str:
+        """Return a verdict that should be another with the dialogue it is about."""
+        right = None if trace is self.right else trace_case(self.right)
+        return f"{verdict.outcome.value}: {verdict.reason}{MARK}{tell_case(trace_case(trace), right)}"
 
     def close(self) -> Proof:
         """Return the proof."""
@@ -194,7 +210,7 @@ def _check_gold(work: Work) -> None:
                 problems.append(f"gold: it refuses without {' or '.join(group)}, which shows why")
     first, second = work.judge(work.right), work.judge(work.right)
     if not first.passed:
-        problems.append(f"gold: the checker says {_say(first)}")
+        problems.append(f"gold: the checker says {work.tell(first, work.right)}")
     if first != second:
         problems.append("gold: two runs of the checker differ")
 
@@ -207,10 +223,11 @@ def _check_mutants(work: Work, ground: Ground) -> Steps:
         trace = perform(domain, task, mutant.lines)
         right = mutant.kind in MAY_BE_RIGHT and work.ends_right(trace.changes)
         verdict = work.judge(trace) if mutant.kind in BY_POLICY else work.check(trace)
-        work.add(mutant.kind, verdict, right=right)
+        work.add(mutant.kind, verdict, trace, right=right)
     yield
     for kind, changes in damage_end(work.right.changes, task.free):
-        work.add(kind, work.check(work.right.model_copy(update={"changes": changes})))
+        trace = work.right.model_copy(update={"changes": changes})
+        work.add(kind, work.check(trace), trace)
 
 
 def _check_alternatives(work: Work, ground: Ground) -> Steps:
@@ -226,8 +243,4 @@ def _check_alternatives(work: Work, ground: Ground) -> Steps:
         verdict = work.check(trace) if path.kind in MAY_END_ELSEWHERE else work.judge(trace)
         work.alternatives[path.kind] = work.alternatives.get(path.kind, 0) + verdict.passed
         if not verdict.passed:
-            work.problems.append(f"alternative {path.kind}: the checker says {_say(verdict)}")
-
-
-def _say(verdict: Verdict) -> str:
-    return f"{verdict.outcome.value}: {verdict.reason}"
+            work.problems.append(f"alternative {path.kind}: the checker says {work.tell(verdict, trace)}")

@@ -12,6 +12,7 @@ from veriloop.core.trace import Trace
 from veriloop.core.verdict import Verdict
 from veriloop.domains.perspective import render_scenario
 from veriloop.domains.task import Task
+from veriloop.report.agreement import READERS, tell_opinion
 from veriloop.store.result import iter_dialogues
 from veriloop.store.run import Run
 
@@ -177,6 +178,9 @@ def _read_findings(findings: dict[str, Any]) -> tuple[str, ...]:
     notes = [f"clause broken: {text}" for text in findings.get("violations", ())]
     if blame := findings.get("blame"):
         notes.append(f"blamed on the {blame['fault']}: {blame['evidence']}")
+    for key, reader in READERS.items():
+        if opinion := findings.get(key):
+            notes.append(f"the {reader} says {tell_opinion(opinion)}")
     return tuple(notes)
 
 

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 import veriloop
 from veriloop.core.errors import InputError
+from veriloop.report.agreement import SHOWN, Agreement, read_agreement
 from veriloop.report.chart import draw_bar, draw_interval, draw_lines
 from veriloop.report.coverage import Coverage, ProofFacts, read_coverage, read_proofs
 from veriloop.report.dialogue import Shown, pick_demonstrations, pick_played
@@ -32,6 +33,7 @@ class Facts:
     funnel: Funnel
     coverage: Coverage
     proofs: ProofFacts
+    agreements: list[Agreement]
     rounds: list[dict[str, Any]]
     fidelity: dict[str, Any] | None
     scores: list[ScoreTable]
@@ -76,6 +78,7 @@ def read_facts(run_path: Path) -> Facts:
             funnel=read_funnel(run),
             coverage=read_coverage(run),
             proofs=read_proofs(run),
+            agreements=read_agreement(run),
             rounds=run.ledger.get_meta("rounds", []),
             fidelity=read_fidelity(run_path),
             scores=read_scores(run_path),
@@ -88,7 +91,7 @@ def read_facts(run_path: Path) -> Facts:
 def render_page(facts: Facts, comparison: Comparison | None = None) -> str:
     """Return the page; whatever comes from the run is escaped."""
     environment = make_environment()
-    environment.globals.update(trace_fitness=trace_fitness)
+    environment.globals.update(trace_fitness=trace_fitness, disagreements_shown=SHOWN)
     return environment.get_template("page.html.j2").render(facts=facts, comparison=comparison, style=read_style())
 
 

@@ -114,6 +114,8 @@ def _origin(domain: Domain, dialogue: Dialogue, seat: Seat) -> Row:
         "seat": seat,
         "verdict": dialogue.verdict.outcome.value,
         "success": dialogue.findings.get("success", True),
+        "opinion": dialogue.read_opinion("opinion"),
+        "judge": dialogue.read_opinion("judge"),
         "tools": dump_tools(domain, seat),
     }
 

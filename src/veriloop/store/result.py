@@ -36,6 +36,11 @@ class Dialogue:
         """True when the checker passed it and the trajectory verifier, where it was asked, had no objection."""
         return self.verdict.passed and self.findings.get("success", True)
 
+    def read_opinion(self, of: str) -> bool | None:
+        """Return whether a model thinks it good, the trajectory verifier (`opinion`) or the `judge`; None for none."""
+        found = self.findings.get(of)
+        return found["success"] if found else None
+
 
 def iter_tasks(run: Run) -> Iterator[tuple[int, Task]]:
     """Yield (item, task) for every accepted task, in item order; a draft that was not proved is a rejected row."""

@@ -4,6 +4,7 @@ import asyncio
 import copy
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,12 +12,15 @@ import pytest
 from servers import faulty
 from servers.faulty import FaultyServer
 from servers.roles import RoleServer
+from veriloop.engine.plan import Workflow
 from veriloop.engine.planner import write_plans
 from veriloop.engine.role.cast import DraftError
-from veriloop.engine.role.synthesiser import SAMPLES, STRAYS, TURNS, ModelSynthesiser
+from veriloop.engine.role.synthesiser import SAMPLES, SHOWN, STRAYS, TURNS, ModelSynthesiser
 from veriloop.engine.setting import Order
+from veriloop.engine.stream import make_item
 from veriloop.llm.client import Client, Endpoint
 from veriloop.llm.retry import Retry
+from veriloop.proof.counterexample import MARK
 from veriloop.proof.prove import attach_checker, prove
 from veriloop.rollout.experts import load_expert
 
@@ -219,17 +223,77 @@ class TestUnusableAnswers:
             draft(open_drafting(server, parcel, Order(1, 1)))
 
 
-def test_a_checker_written_by_the_model_goes_through_the_same_proof(player, parcel, bench):
-    order, task = find_order(player, parcel, "single")
-    own = submission_of(player, parcel, order, "single")
-    compiled = attach_checker(parcel, task).checker
-    lax = 'def check(changes, calls, messages):\n    return {"passed": True, "reason": "fine"}\n'
-    for source, proved in ((compiled, True), (lax, False), ("import os\n", False)):
-        own["checker"] = source
-        with FaultyServer(call("submit_task", **own)) as server:
-            made = draft(open_drafting(server, parcel, order))
-        assert made.checker == source
-        assert prove(parcel, made, bench.sandbox).ok is proved
+LAX = 'def check(changes, calls, messages):\n    return {"passed": True, "reason": "fine"}\n'
+
+
+class TestOwnCheckers:
+    """A model may write checkers only where it is said to, and they are worth what the proof makes of them."""
+
+    def hand_in(self, server_says, parcel, order, **options):
+        """Return the task of the last submission and what was said about those before."""
+        with FaultyServer(*(call("submit_task", **one) for one in server_says)) as server:
+            made = draft(open_drafting(server, parcel, order, **options))
+        return made, [m["content"] for m in server.requests[-1][0]["messages"] if m["role"] == "tool"]
+
+    def test_nobody_is_asked_for_one_unless_it_is_wanted(self, player, parcel):
+        order, _ = find_order(player, parcel, "single")
+        for wanted in (False, True):
+            drafting = open_drafting(player, parcel, order, writes_checkers=wanted)
+            form = next(tool["function"] for tool in drafting.tools if tool["function"]["name"] == "submit_task")
+            assert ("checker" in form["parameters"]["properties"]) is wanted
+            assert ("`checker`: Python" in drafting.messages[0]["content"]) is wanted
+            assert ("no import, while" in drafting.messages[0]["content"]) is wanted
+
+    def test_one_that_nobody_wanted_is_no_part_of_a_task(self, player, parcel):
+        order, task = find_order(player, parcel, "single")
+        good = submission_of(player, parcel, order, "single")
+        made, said = self.hand_in([{**good, "checker": LAX}, good], parcel, order)
+        assert "checker: Extra inputs are not permitted" in said[0]
+        assert (made.checker, made.id) == ("", task.id)
+
+    def test_one_that_is_wanted_goes_through_the_same_proof(self, player, parcel, bench):
+        order, task = find_order(player, parcel, "single")
+        good = submission_of(player, parcel, order, "single")
+        own = attach_checker(parcel, task).checker + "\n# mine\n"
+        for source, proved in ((own, True), (LAX, False)):
+            made, _ = self.hand_in([{**good, "checker": source}], parcel, order, writes_checkers=True)
+            assert made.checker == source
+            assert prove(parcel, made, bench.sandbox).ok is proved
+
+    def test_one_that_is_left_out_is_compiled(self, player, parcel):
+        order, task = find_order(player, parcel, "single")
+        good = submission_of(player, parcel, order, "single")
+        made, _ = self.hand_in([{**good, "checker": None}], parcel, order, writes_checkers=True)
+        assert (made.checker, made.id) == ("", task.id)
+
+    def test_one_that_is_not_allowed_comes_back_at_once(self, player, parcel):
+        order, _ = find_order(player, parcel, "single")
+        good = submission_of(player, parcel, order, "single")
+        bad = {**good, "checker": "import os\n" + LAX}
+        made, said = self.hand_in([bad, {**good, "checker": LAX}], parcel, order, writes_checkers=True)
+        assert "- checker: checker line 1: Import is not allowed\nMend it" in said[0]
+        assert made.checker == LAX
+
+    def test_what_it_judges_wrongly_is_told_with_what_happened(self, player, parcel, bench):
+        order, task = find_order(player, parcel, "single")
+        good = submission_of(player, parcel, order, "single")
+        pair = write_plans(parcel)[0]
+        plan = pair.synthesis.model_copy(update={"tiers": {"single": 1.0}})
+        pair = pair.model_copy(update={"synthesis": plan})
+        with FaultyServer(call("submit_task", **{**good, "checker": LAX}), call("submit_task", **good)) as server:
+            client = Client(Endpoint("m", server.base_url))
+            model = ModelSynthesiser(client, writes_checkers=True)
+            work = make_item(replace(bench, synthesiser=model), pair, Workflow(), order, lambda _: False)
+            item = asyncio.run(work)
+        assert item.task and item.task.checker == attach_checker(parcel, task).checker
+        (rejection,) = item.rejections
+        assert (rejection.stage, rejection.repair) == ("proof", 0)
+        told = server.requests[-1][0]["messages"][-1]["content"]
+        objected = [rejection.reason, *rejection.also]
+        assert any(f"pass: fine{MARK}the right calls without {task.wanted[0].name}(" in problem for problem in objected)
+        assert told.count(MARK) == min(SHOWN, len(objected))
+        assert all(problem in told for problem in objected[:SHOWN])
+        assert ("more like these" in told) is (len(objected) > SHOWN)
 
 
 def test_an_edited_prompt_is_used(parcel, tmp_path):

@@ -30,17 +30,18 @@ def test_without_a_default_only_those_named_are_models(tmp_path):
     assert read(tmp_path, "") == {}
 
 
-def test_a_solver_is_there_only_when_it_is_named(tmp_path):
+@pytest.mark.parametrize("role", ["solver", "judge"])
+def test_some_are_there_only_when_they_are_named(tmp_path, role):
     default = '[default]\nmodel = "m"\n'
-    assert "solver" not in read(tmp_path, default)
-    assert read(tmp_path, default + "[solver]\nwidth = 2\n")["solver"] == RoleModel(model="m", width=2)
-    assert "solver" not in read(tmp_path, default + "[solver]\nscripted = true\n")
+    assert role not in read(tmp_path, default)
+    assert read(tmp_path, default + f"[{role}]\nwidth = 2\n")[role] == RoleModel(model="m", width=2)
+    assert role not in read(tmp_path, default + f"[{role}]\nscripted = true\n")
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('[judge]\nmodel = "m"', "there is no role 'judge'; roles are planner, synthesiser"),
+        ('[jury]\nmodel = "m"', "there is no role 'jury'; roles are planner, synthesiser"),
         ('user = "m"', r"'user' is no section; write \[user\]"),
         ("[user]\nwidth = 3", r"\[user\]: model: Field required"),
         ('[user]\nmodel = "m"\nwidth = 0', r"\[user\]: width: "),

@@ -6,13 +6,19 @@ from pydantic import Field, JsonValue
 
 from veriloop.core.base import Frozen
 
-Role = Literal["planner", "synthesiser", "task_verifier", "user", "agent", "trajectory_verifier", "reflector", "solver"]
+Role = Literal[
+    "planner", "synthesiser", "task_verifier", "user", "agent", "trajectory_verifier", "reflector", "solver", "judge",
+]  # fmt: skip
 ROLES: tuple[Role, ...] = (
     "planner", "synthesiser", "task_verifier", "user", "agent", "trajectory_verifier", "reflector",
 )  # fmt: skip
 """Who makes the data; a model for all roles plays each of these."""
 SOLVER: Role = "solver"
-"""Who tries proved tasks to see how hard they are; nobody, unless it is asked for by name."""
+"""Who tries proved tasks to see how hard they are."""
+JUDGE: Role = "judge"
+"""Who says what it thinks of dialogues, and decides nothing."""
+BY_NAME = (SOLVER, JUDGE)
+"""Roles that nobody plays unless they are asked for by name."""
 
 
 class RoleModel(Frozen):

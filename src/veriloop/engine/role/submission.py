@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field, JsonValue
 
+from veriloop.check.allow import CheckerError, validate_checker
 from veriloop.core.base import Frozen
 from veriloop.core.message import Seat, ToolCall
 from veriloop.domains.domain import Domain, agent_actions
@@ -46,15 +47,20 @@ class SubmittedCall(Frozen):
 
 
 class Submission(Frozen):
-    """A whole task. identity: kinds of what the caller says of themselves. told: values they must hear before the end.
-
-    checker: Python source with check(changes, calls, messages), or nothing to have one compiled from the gold calls.
-    """
+    """A whole task. identity: kinds of what the caller says of themselves. told: values they must hear by the end."""
 
     identity: tuple[str, ...]
     requests: tuple[SubmittedRequest, ...] = Field(min_length=1, max_length=4)
     gold: tuple[SubmittedCall, ...] = Field(max_length=60)
     told: tuple[str, ...] = ()
+
+
+class CheckedSubmission(Submission):
+    """A whole task with a checker, where models may write them.
+
+    checker: Python source with check(changes, calls, messages), or nothing to have one compiled from the gold calls.
+    """
+
     checker: str | None = None
 
 
@@ -69,6 +75,7 @@ def find_submission_problems(setting: Setting, shape: tuple[bool, ...], submissi
             for problem in _check_wish(setting, wish)
         ),
         *_check_gold(setting.domain, submission),
+        *_check_checker(submission),
     ]
 
 
@@ -93,9 +100,14 @@ def build_task(
         drafts=tuple(drafts),
         gold=tuple(SeatCall(seat=step.seat, call=_call(step, n)) for n, step in enumerate(submission.gold)),
         told=submission.told,
-        checker=submission.checker or "",
+        checker=read_checker(submission),
     )
     return assemble(setting, pair, order, outline)
+
+
+def read_checker(submission: Submission) -> str:
+    """Return the checker that was handed in; empty where there is none."""
+    return (submission.checker or "") if isinstance(submission, CheckedSubmission) else ""
 
 
 def _own_steps(submission: Submission, wish: SubmittedRequest, start: int) -> tuple[tuple[ToolCall, ...], int]:
@@ -173,6 +185,15 @@ def _check_arguments(setting: Setting, tool: Tool, arguments: dict[str, Any]) ->
             yield f"arguments.{name}: {value!r} cannot be meant here; what can: {some or 'nothing'}"
             return
         chosen[name] = value
+
+
+def _check_checker(submission: Submission) -> Iterator[str]:
+    """Yield why a checker cannot be used, before a proof is spent on it."""
+    if source := read_checker(submission):
+        try:
+            validate_checker(source)
+        except CheckerError as error:
+            yield f"checker: {error}"
 
 
 def _check_gold(domain: Domain, submission: Submission) -> Iterator[str]:

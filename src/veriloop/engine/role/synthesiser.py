@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from veriloop.check.allow import BUILTINS, METHODS
 from veriloop.core.message import Message, ToolCall
 from veriloop.domains.domain import Domain, agent_actions
 from veriloop.domains.session import Session
@@ -15,7 +16,7 @@ from veriloop.domains.task import Task
 from veriloop.engine.plan import PERSONAS, PlanPair, draw
 from veriloop.engine.role.cast import DraftError
 from veriloop.engine.role.prompt import render_prompt
-from veriloop.engine.role.submission import Submission, build_task, find_submission_problems
+from veriloop.engine.role.submission import CheckedSubmission, Submission, build_task, find_submission_problems
 from veriloop.engine.setting import Order, Setting, enter_setting
 from veriloop.engine.synthesis import SHAPES
 from veriloop.llm.chat import ChatRequest, ContextError, RefusedError
@@ -29,16 +30,10 @@ SAMPLES = 4
 """Answers asked for at one point of the work before one that cannot be used is discussed with the model."""
 STRAYS = 3
 """Points in a row at which no answer can be used, after which a model counts as unable to do this work."""
+SHOWN = 12
+"""Problems told at once; a checker that lets everything pass has one for every mutant."""
 
-_EXTRA_TOOLS = [
-    {
-        "type": "function",
-        "function": {
-            "name": SUBMIT,
-            "description": "Hand in the finished task. What is wrong with it comes back, to be mended.",
-            "parameters": Submission.model_json_schema(),
-        },
-    },
+_END_TOOLS = [
     {
         "type": "function",
         "function": {
@@ -65,9 +60,21 @@ _EXTRA_TOOLS = [
 class ModelSynthesiser:
     """Asks a model for tasks. What a task is to be about is drawn from the plan's weights, as for the script."""
 
-    def __init__(self, client: Client, *, options: dict[str, Any] | None = None, prompts: Path | None = None) -> None:
-        """Take the model's client. options: fields of every request. prompts: folder of edited prompts."""
+    def __init__(
+        self,
+        client: Client,
+        *,
+        options: dict[str, Any] | None = None,
+        prompts: Path | None = None,
+        writes_checkers: bool = False,
+    ) -> None:
+        """Take the model's client.
+
+        options: fields of every request. prompts: folder of edited prompts. writes_checkers: whether it may hand in
+        checkers of its own; they go through the same proof as those compiled.
+        """
         self._client, self._options, self._prompts = client, options or {}, prompts
+        self._shape = CheckedSubmission if writes_checkers else Submission
         self.advice: tuple[str, ...] = ()
 
     def advise(self, lines: tuple[str, ...]) -> "ModelSynthesiser":
@@ -78,17 +85,20 @@ class ModelSynthesiser:
 
     def start(self, domain: Domain, pair: PlanPair, order: Order) -> "ModelDrafting":
         """Begin an attempt: draw who calls and what the task is to be, and write the prompt."""
-        brief = _Brief(domain, pair, order)
+        brief = _Brief(domain, pair, order, self._shape)
         prompt = brief.write_prompt(self._prompts) + write_advice(self.advice)
         return ModelDrafting(self._client, self._options, brief, prompt)
 
 
 class _Brief:
-    """What one task is to be: where it plays, of which tier, about which tool or rule, with what kind of caller."""
+    """What one task is to be: where it plays, of which tier, about which tool or rule, with what kind of caller.
 
-    def __init__(self, domain: Domain, pair: PlanPair, order: Order) -> None:
+    form: in which a task is handed in.
+    """
+
+    def __init__(self, domain: Domain, pair: PlanPair, order: Order, form: type[Submission]) -> None:
         plan = pair.synthesis
-        self.pair, self.order = pair, order
+        self.pair, self.order, self.form = pair, order, form
         self.setting: Setting = enter_setting(domain, order, order.roll("caller", 0))
         tiers = {tier: plan.tiers[tier] for tier in SHAPES if tier in plan.tiers} or {"single": 1.0}
         self.tier = draw(tiers, order.roll("tier"))
@@ -116,6 +126,8 @@ class _Brief:
             persona=PERSONAS[self.persona],
             guidelines=self.pair.synthesis.guidelines,
             writes=agent_actions(domain),
+            writes_checkers=self.form is CheckedSubmission,
+            allowed=", ".join(sorted(BUILTINS | METHODS)),
             submit=SUBMIT,
             restart=RESTART,
             give_up=GIVE_UP,
@@ -132,7 +144,8 @@ class ModelDrafting:
         self._client, self._options, self._brief = client, options, brief
         self._session: Session = brief.setting.session.fork()
         self.messages: list[dict[str, Any]] = [{"role": "user", "content": prompt}]
-        self.tools = [tool.schema() for tool in brief.setting.domain.tools.values()] + _EXTRA_TOOLS
+        self.tools = [tool.schema() for tool in brief.setting.domain.tools.values()]
+        self.tools += [_describe_submission(brief.form), *_END_TOOLS]
         self._turns = 0
         self._submitted: ToolCall | None = None
 
@@ -212,7 +225,7 @@ class ModelDrafting:
         """Return the task, or what is wrong with how it is described."""
         brief = self._brief
         try:
-            submission = Submission.model_validate_json(json.dumps(call.arguments))
+            submission = brief.form.model_validate_json(json.dumps(call.arguments))
         except ValidationError as error:
             problems = [f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors()[:8]]
         else:
@@ -231,7 +244,15 @@ class ModelDrafting:
         self.messages.append({"role": "tool", "tool_call_id": call.id, "content": content})
 
 
+def _describe_submission(form: type[Submission]) -> dict[str, Any]:
+    about = "Hand in the finished task. What is wrong with it comes back, to be mended."
+    return {
+        "type": "function",
+        "function": {"name": SUBMIT, "description": about, "parameters": form.model_json_schema()},
+    }
+
+
 def _list(problems: Sequence[str]) -> str:
-    return (
-        "This task cannot be used:\n- " + "\n- ".join(problems) + f"\nMend it and call {SUBMIT} again with all of it."
-    )
+    more = [f"and {len(problems) - SHOWN} more like these"] if len(problems) > SHOWN else []
+    listed = "\n- ".join([*problems[:SHOWN], *more])
+    return f"This task cannot be used:\n- {listed}\nMend it and call {SUBMIT} again with all of it."
