@@ -164,3 +164,14 @@ def test_a_finished_dialogue_is_the_checkers_matter(tasks):
     task = tasks[0].model_copy(update={"checker": PASS})
     assert judge(task, make_trace(task)).passed
     assert judge(task, make_trace(task, StopReason.TRANSFER)).passed
+
+
+def test_half_a_character_spares_nobody_the_verdict(tasks):
+    task = tasks[0].model_copy(update={"checker": body("return {'passed': False, 'reason': messages[0]['content']}")})
+    idle = make_trace(task)
+    broken = idle.turns[0].model_copy(update={"content": "Done \ud800"})
+    odd = ToolCall(id="x", name="nothing", arguments={"\udfff": ["\ud800", 1, None]})
+    result = ToolResult(call_id="x", content="Error", error=True)
+    turns = (broken, Turn(seat="agent", tool_calls=(odd,), results=(result,)))
+    found = judge(task, idle.model_copy(update={"turns": turns}))
+    assert (found.outcome, found.reason) == (Outcome.FAIL, "Done ?")

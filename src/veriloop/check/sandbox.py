@@ -121,7 +121,21 @@ def judge(task: Task, trace: Trace) -> Verdict:
         return Verdict(outcome=Outcome.ERROR, reason=f"void: {trace.error}")
     if trace.stop in _LOST:
         return Verdict(outcome=Outcome.FAIL, reason=f"stopped by {trace.stop.value}: {trace.error or 'limit reached'}")
-    return shared_sandbox().run(task.checker, [trace_case(trace)])[0]
+    case = trace_case(trace)
+    verdict = shared_sandbox().run(task.checker, [case])[0]
+    if verdict.outcome is Outcome.ERROR and (mended := _mend_text(case)) != case:
+        # Half a character, which JSON lets pass, is the agent's doing and must not spare it the verdict.
+        return shared_sandbox().run(task.checker, [mended])[0]
+    return verdict
+
+
+def _mend_text(value: Any) -> Any:
+    """Return plain data with lone surrogates in its texts replaced by question marks."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_mend_text(key): _mend_text(item) for key, item in value.items()}
+    return type(value)(map(_mend_text, value)) if isinstance(value, list | tuple) else value
 
 
 def trace_case(trace: Trace) -> Case:
