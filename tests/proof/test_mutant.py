@@ -190,20 +190,26 @@ class TestEnds:
 
     def test_every_mistake_in_an_end(self):
         found = list(damage_end([self.CHANGE], ()))
-        assert [kind for kind, _ in found] == ["missing_row", "wrong_row", "extra_field", "altered_field", "extra_row"]
-        altered = dict(found)["altered_field"][0]
+        assert [kind for kind, *_ in found] == ["missing_row", "wrong_row", "extra_field", "altered_field", "extra_row"]
+        [(what, (altered,))] = [(what, ends) for kind, what, ends in found if kind == "altered_field"]
+        assert what == "t 1: b becomes {'c': 1, 'd': 4}"
         assert altered.after == {"a": 1, "b": {"c": 1, "d": 4}}
 
     def test_all_fields_of_a_new_row_and_none_of_a_deleted_one(self):
         new = Change(table="t", key="1", before=None, after={"a": True, "b": "x", "c": None, "d": [1]})
-        altered = [ends[0].after for kind, ends in damage_end([new], ()) if kind == "altered_field"]
+        altered = [ends[0].after for kind, _, ends in damage_end([new], ()) if kind == "altered_field"]
         values = [changed[name] for name, changed in zip("abcd", altered, strict=True)]
         assert values == [False, "xx", "something else", []]
         gone = Change(table="t", key="1", before={"a": 1}, after=None)
-        assert [kind for kind, _ in damage_end([gone], ())] == ["missing_row", "wrong_row", "extra_row"]
+        assert [kind for kind, *_ in damage_end([gone], ())] == ["missing_row", "wrong_row", "extra_row"]
+
+    def test_an_altered_field_is_not_just_left_as_it_was(self):
+        change = Change(table="t", key="1", before={"n": 1, "l": [1], "s": "ax"}, after={"n": 0, "l": [1, 2], "s": "a"})
+        altered = [ends[0].after for kind, _, ends in damage_end([change], ()) if kind == "altered_field"]
+        assert [a[name] for a, name in zip(altered, "nls", strict=True)] == [2, [1, 2, "something else"], "ay"]
 
     def test_free_tables_are_left_alone(self):
-        assert [kind for kind, _ in damage_end([self.CHANGE], ("t",))] == ["extra_row"]
+        assert [kind for kind, *_ in damage_end([self.CHANGE], ("t",))] == ["extra_row"]
 
 
 def test_classes_are_capped_and_named(parcel, many):

@@ -66,6 +66,42 @@ class TestDamagedGold:
             assert any("C0" in problem for problem in problems(parcel, with_gold(task, wrong)))
 
 
+class TestCounterExamples:
+    def test_a_field_that_is_ignored_is_named(self, parcel, many):
+        """But for the only field of a row, where it is yes or no: that the row has changed says all there is."""
+        checked = 0
+        for task in by_tier(many, "single")[:6]:
+            for (table, key), fields in gold_of(task).items():
+                for name in [name for name, value in (fields or {}).items() if not isinstance(value, bool)]:
+                    checked += 1
+                    ignored = task.checker.replace(
+                        "    for name in wanted:\n",
+                        f"    for name in wanted:\n        if name == {name!r}:\n            continue\n",
+                    )
+                    assert ignored != task.checker
+                    found = problems(parcel, task.model_copy(update={"checker": ignored}))
+                    assert any(f"; {table} {key}: {name} becomes" in problem for problem in found)
+        assert checked >= 4
+
+    def test_a_row_that_is_taken_for_another_is_named(self, parcel, many):
+        for task in by_tier(many, "single")[:6]:
+            careless = task.checker.replace('found[(table, change["key"])] =', "found[(table, KEYS.get(table))] =")
+            keys = dict(gold_of(task))
+            careless = careless.replace("GONE =", f"KEYS = {dict(keys.keys())!r}\nGONE =", 1)
+            if len({table for table, _ in keys}) == len(keys):
+                table, key = next(iter(keys))
+                found = problems(parcel, task.model_copy(update={"checker": careless}))
+                assert any(f"another row than {table} {key} is changed" in problem for problem in found)
+
+    def test_the_call_that_got_through_is_named(self, parcel, many):
+        task = by_tier(many, "single")[0]
+        source = "def check(changes, calls, messages):\n    return {'passed': True, 'reason': ''}\n"
+        found = problems(parcel, task.model_copy(update={"checker": source}))
+        name = task.wanted[0].name
+        assert any(f"mutant dropped_write: the checker says pass: ; it leaves out agent {name}(" in p for p in found)
+        assert any("mutant foreign_write" in p and "it makes agent " in p for p in found)
+
+
 EXCUSES = [
     ("if place not in found:", "if False:"),
     ("if not same_field(place[0], name, found[name], wanted[name]):", "if False:"),

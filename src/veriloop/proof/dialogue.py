@@ -97,6 +97,22 @@ def ask_for_yes(domain: Domain, call: ToolCall) -> str:
     return " ".join([f"I am about to {call.name.replace('_', ' ')} ({details}).", *said, "Shall I?"])
 
 
+def describe(lines: Sequence[Line], right: Sequence[Line]) -> str:
+    """Return in what a dialogue differs from the right one: in calls, else in what the agent says."""
+    made, wanted = list(_show_calls(lines)), list(_show_calls(right))
+    parts = [f"it makes {call}" for call in made if call not in wanted]
+    parts += [f"it leaves out {call}" for call in wanted if call not in made]
+    said = {line.text for line in right}
+    parts += [f"the agent says {line.text!r}" for line in lines if line.seat == "agent" and line.text not in said]
+    return "; ".join(parts[:3]) or "the same calls and words, in another order or number"
+
+
+def _show_calls(lines: Sequence[Line]) -> Iterator[str]:
+    for line in lines:
+        for call in line.calls:
+            yield f"{line.seat} {call.name}({', '.join(f'{name}={value!r}' for name, value in call.arguments.items())})"
+
+
 def perform(domain: Domain, task: Task, lines: Sequence[Line]) -> Trace:
     """Make a dialogue's calls on a fresh session of the task and return it as a trace."""
     session, turns = domain.open(task.initial), list[Turn]()

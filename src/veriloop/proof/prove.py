@@ -17,7 +17,7 @@ from veriloop.domains.domain import Caller, Domain
 from veriloop.domains.task import Initial, Task
 from veriloop.domains.walk import Walk, explore
 from veriloop.proof.alternative import MAY_END_ELSEWHERE, make_alternatives
-from veriloop.proof.dialogue import perform, write_dialogue
+from veriloop.proof.dialogue import describe, perform, write_dialogue
 from veriloop.proof.ending import End, find_other_ends, settle
 from veriloop.proof.instruction import check_instruction
 from veriloop.proof.mutant import BY_POLICY, CLASSES, MAY_BE_RIGHT, make_mutants
@@ -138,8 +138,8 @@ class Work:
         """Return whether an end means the same as the gold's."""
         return settle(self.domain, self.task, changes) in self._ends
 
-    def add(self, kind: str, verdict: Verdict, *, right: bool = False) -> None:
-        """Note a mutant; `right`: it turned out to be no mistake, unless it was caught all the same."""
+    def add(self, kind: str, verdict: Verdict, what: str, *, right: bool = False) -> None:
+        """Note a mutant and what is wrong with it; `right`: it turned out to be no mistake, unless it was caught."""
         caught = verdict.outcome is Outcome.FAIL
         equivalent = right and not caught and verdict.outcome is not Outcome.ERROR
         old = self.classes.get(kind, ClassScore())
@@ -150,7 +150,7 @@ class Work:
             why=MAY_BE_RIGHT.get(kind, "") if equivalent else old.why,
         )
         if not caught and not equivalent:
-            self.problems.append(f"mutant {kind}: the checker says {_say(verdict)}")
+            self.problems.append(f"mutant {kind}: the checker says {_say(verdict)}; {what}")
 
     def close(self) -> Proof:
         """Return the proof."""
@@ -207,10 +207,10 @@ def _check_mutants(work: Work, ground: Ground) -> Steps:
         trace = perform(domain, task, mutant.lines)
         right = mutant.kind in MAY_BE_RIGHT and work.ends_right(trace.changes)
         verdict = work.judge(trace) if mutant.kind in BY_POLICY else work.check(trace)
-        work.add(mutant.kind, verdict, right=right)
+        work.add(mutant.kind, verdict, describe(mutant.lines, ground.dialogue.lines()), right=right)
     yield
-    for kind, changes in damage_end(work.right.changes, task.free):
-        work.add(kind, work.check(work.right.model_copy(update={"changes": changes})))
+    for kind, what, changes in damage_end(work.right.changes, task.free):
+        work.add(kind, work.check(work.right.model_copy(update={"changes": changes})), what)
 
 
 def _check_alternatives(work: Work, ground: Ground) -> Steps:
