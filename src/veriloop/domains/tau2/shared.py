@@ -51,6 +51,8 @@ class SharedDomain:
     find_callers: Callable[[str], Sequence[Caller]]
     declared: Declarations
     kinds: dict[str, Source] = field(default_factory=dict)
+    official: str = "train-0"
+    """Id of the database on which the package's own tasks play."""
     policy: str = field(init=False)
     """The package's policy, to the letter."""
     tools: dict[str, Tool] = field(init=False)
