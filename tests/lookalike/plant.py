@@ -229,7 +229,7 @@ def _plant_turns(folder: Path, each: int, rng: random.Random) -> Truth:
 
 
 def _choose(places: list[Place], kinds: dict[Fault, Turn], each: int, rng: random.Random) -> dict[int, Fault]:
-    """Return row -> fault, never two in one dialogue, and not where rows of a dialogue cannot tell which is at fault."""
+    """Return row -> fault, never two in one dialogue, and not where it cannot be told which row is at fault."""
     dialogues: dict[str, list[Place]] = {}
     for place in places:
         dialogues.setdefault(place.dialogue, []).append(place)

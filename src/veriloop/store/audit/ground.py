@@ -17,6 +17,8 @@ _AMOUNT = re.compile(r"[$€£]\s?(\d[\d,]*(?:\.\d+)?)|(\d[\d,]*\.\d\d)\s?(?:dol
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _DIGITS = 6
 """Digits of a number that is no mere count."""
+_PHONE = 9
+"""Digits of a number in groups that is neither a time nor a range of years."""
 _MIXED = 3
 """Digits among the letters of an identifier; fewer stand in names of things such as 4G or A320."""
 _TIMES = 12
@@ -70,7 +72,7 @@ def _is_identifier(token: str) -> bool:
     if _DATE.match(token):
         return False
     if _UNIT.fullmatch(token):
-        return token.isdigit() and len(token) >= _DIGITS
+        return sum(character.isdigit() for character in token) >= (_DIGITS if token.isdigit() else _PHONE)
     return True
 
 

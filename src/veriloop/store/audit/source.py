@@ -18,7 +18,7 @@ CHANGES = ".changes.jsonl"
 """How the name of a list of changes ends, which is no data."""
 _LINES = (".jsonl", ".jsonl.gz")
 _DOCUMENTS = (".json", ".json.gz")
-_CHUNK = 1 << 20
+_START = 4096
 _GZIP = b"\x1f\x8b"
 
 
@@ -89,7 +89,8 @@ def read_source(source: Source) -> Iterator[Found]:
                 number = found.number
                 yield found
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        yield Found(number + 1, RowError(Fault.BAD_FILE, f"the compressed file breaks off or is damaged: {error}"))
+        number += 1
+        yield Found(number, RowError(Fault.BAD_FILE, f"the compressed file breaks off or is damaged: {error}"))
     except OSError as error:
         raise InputError(f"cannot read {str(source.path)!r}: {error.strerror}; check its permissions") from error
     if not number:
@@ -104,7 +105,7 @@ def _open(path: Path) -> Any:
 
 def _sniff(file: Any) -> str:
     """Return why a file is no text, if it is none, and go back to its beginning."""
-    start = file.read(_CHUNK)
+    start = file.read(_START)
     file.seek(0)
     if start.startswith(b"PAR1"):
         return "the file is Parquet, not JSON Lines"
