@@ -59,14 +59,14 @@ def test_repeats_across_files_count_but_not_within_a_run(tmp_path: Path):
     assert audit_files(tmp_path, files, apart=True) == {}
 
 
-def test_openings_of_turns_may_be_alike(tmp_path: Path):
-    one, two = turns("one", 1), turns("one", 1)
-    two[0]["metadata"]["source_dialog_id"] = "two"
-    assert audit_rows(tmp_path, *one, *two) == {}
-    one, two = turns("one", 3), turns("one", 3)
+def test_dialogues_may_begin_alike_but_not_be_the_same(tmp_path: Path):
+    one, two = turns("one", 3), turns("one", 4)
     for row in two:
         row["metadata"]["source_dialog_id"] = "two"
-    assert audit_rows(tmp_path, *one, *two) == {Fault.DUPLICATE: ["5", "6"]}
+    assert audit_rows(tmp_path, *one, *two) == {}
+    assert audit_rows(tmp_path, *one, *two[:3]) == {Fault.DUPLICATE: ["4", "5", "6"]}
+    assert audit_rows(tmp_path, *one, two[1]) == {Fault.DUPLICATE: ["4"]}, "one turn may be all there is"
+    assert audit_rows(tmp_path, *one, {**two[1], "metadata": {}})[Fault.DUPLICATE] == ["4"]
 
 
 def test_ids_given_twice(tmp_path: Path):

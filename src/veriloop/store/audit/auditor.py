@@ -101,8 +101,10 @@ class Auditor:
         for source in sources:
             files.append(self._read_file(source, lambda read, before=done: progress(before + read, total)))
             done += source.path.stat().st_size
-        for file, row, what in self._policies.finish():
-            self.tally.add(Finding(file=file, row=row, fault=Fault.CONTRADICTION, what=what))
+        late = ((Fault.CONTRADICTION, self._policies.finish()), (Fault.DUPLICATE, self._contents.finish()))
+        for fault, places in late:
+            for file, row, what in places:
+                self.tally.add(Finding(file=file, row=row, fault=fault, what=what))
         return Audit(
             path=str(path),
             rows=sum(facts.rows for facts in files),

@@ -62,11 +62,11 @@ class Cleaner:
         changes = out.with_name(out.name + CHANGES)
         with _open(changes) as log:
             for source in find_sources(path):
-                target = out / source.name if path.is_dir() else out
+                target, before = out / source.name if path.is_dir() else out, self._counts["kept"]
                 with _open(target) as file:
                     for part in self._lay_out(source, target.parent, log):
                         file.write(part)
-                if not target.stat().st_size:
+                if self._counts["kept"] == before:
                     target.unlink()
         counts = {name: self._counts[name] for name in ("kept", "mended", "dropped")}
         return Cleaned(path=str(out), changes=str(changes), **counts)

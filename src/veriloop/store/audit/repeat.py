@@ -36,26 +36,50 @@ class Identities:
         self._seen.add(key)
 
 
+@dataclass(slots=True)
+class _Repeats:
+    """The turns of a dialogue that were there before, and whether its longest is among them."""
+
+    file: str
+    length: int = 0
+    whole: bool = False
+    rows: list[tuple[int, str]] = field(default_factory=list)
+
+    def add(self, sample: Sample, what: str) -> None:
+        if len(sample.messages) >= self.length:
+            self.length, self.whole = len(sample.messages), bool(what)
+        if what:
+            self.rows.append((sample.row, what))
+
+
 class Contents:
-    """Digests of what rows say, whatever case, spaces and punctuation."""
+    """Digests of what rows say, whatever case, spaces and punctuation.
+
+    Dialogues may well begin alike and go on differently, so their turns are no repeats unless the longest one is.
+    """
 
     def __init__(self) -> None:
         self._seen: dict[bytes, tuple[str, int]] = {}
         self._words = Memo()
+        self._turns: dict[bytes, _Repeats] = {}
 
     def check(self, sample: Sample, file: str, note: Note, scope: str = "") -> None:
-        """Note a row that says what an earlier one of the same scope said.
-
-        Openings of dialogues, in which nothing was called and the other side spoke once at most, may well be alike.
-        """
-        if sample.form.is_turn and _is_opening(sample.messages):
-            return
+        """Note a row that says what an earlier one of the same scope said; of turns that is told at the end."""
         key = digest_text(scope, sample.form, *self._spell(sample))
-        if key in self._seen:
-            name, row = self._seen[key]
-            note(Fault.DUPLICATE, f"it says the same as row {row}{'' if name == file else ' of ' + name}")
-        else:
-            self._seen[key] = (file, sample.row)
+        name, row = self._seen.setdefault(key, (file, sample.row))
+        what = f"it says the same as row {row}{'' if name == file else ' of ' + name}"
+        repeats = (name, row) != (file, sample.row)
+        if sample.form.is_turn and sample.id:
+            dialogue = self._turns.setdefault(digest_text(file, sample.form, sample.id), _Repeats(file))
+            dialogue.add(sample, what if repeats else "")
+        elif repeats:
+            note(Fault.DUPLICATE, what)
+
+    def finish(self) -> Iterator[tuple[str, int, str]]:
+        """Yield (file, row, what) of turns whose whole dialogue was there before."""
+        for dialogue in self._turns.values():
+            if dialogue.whole:
+                yield from ((dialogue.file, row, what) for row, what in dialogue.rows)
 
     def _spell(self, sample: Sample) -> Iterator[str]:
         if sample.task:
@@ -160,11 +184,6 @@ def _chain(messages: list[Row]) -> Iterator[bytes]:
         digest = digest_text(before, *said)
         before = digest.hex()
         yield digest
-
-
-def _is_opening(messages: list[Row]) -> bool:
-    spoken = sum(message["role"] == "user" for message in messages)
-    return spoken <= 1 and not any(message.get("tool_calls") or message["role"] == "tool" for message in messages[:-1])
 
 
 def _spell_words(text: str) -> str:
