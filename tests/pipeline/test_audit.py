@@ -122,6 +122,8 @@ def test_own_runs_have_no_finding_in_any_form(name: str, tmp_path: Path):
     by_form = {form: facts for facts in found.audit.files for form in facts.forms}
     assert set(by_form) == {"messages", "turns", "areal turns", "areal tasks", "tau2 tasks", "tasks"}
     assert by_form["areal tasks"].replayed == 6
+    tasks = by_form["tasks"]
+    assert (tasks.file, tasks.rows, tasks.replayed, tasks.domains) == ("tasks/*.json", 6, 6, {name: 6})
     assert by_form["tau2 tasks"].replayed == (0 if name == "parcel" else 6), "parcel's tasks of tau2 name no database"
 
 

@@ -15,7 +15,6 @@ from veriloop.store.audit.auditor import Auditor, Progress, Rules
 from veriloop.store.audit.clean import Cleaned, Cleaner, check_out
 from veriloop.store.audit.result import Audit, Gate
 from veriloop.store.fault import Finding
-from veriloop.store.run import read_config
 
 MAX_TOKENS = 32_768
 
@@ -46,7 +45,7 @@ class Outcome:
 class Names:
     """Domains by what rows call them.
 
-    Only domains that are built in, and the one that was named when the audit was asked for, are ever loaded: a row
+    Only domains that are built in, and the one that was named when the audit was asked for, are ever loaded: data
     that names a file must not have it executed. unknown: names that led nowhere.
     """
 
@@ -105,10 +104,8 @@ def audit_data(path: Path, settings: Settings, progress: Progress | None = None)
 
 
 def _audit(path: Path, settings: Settings, progress: Progress) -> tuple[Auditor, Rules, Audit]:
-    own = (path / "run.toml").is_file()
-    name = settings.domain or (read_config(path)["domain"] if own else "")
-    names = Names(load_domain(name) if name else None)
+    names = Names(load_domain(settings.domain) if settings.domain else None)
     rules = Rules(names.resolve, Replayer().replay, settings.max_tokens)
     # A run writes its dialogues in several forms, and so does a copy of one.
-    auditor = Auditor(rules, apart=own or (path / "tasks").is_dir())
+    auditor = Auditor(rules, apart=(path / "run.toml").is_file() or (path / "tasks").is_dir())
     return auditor, rules, auditor.audit(path, lambda: names.unknown, progress)

@@ -104,9 +104,12 @@ def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path):
     assert values(read(tmp_path / "a.json", b"\xef\xbb\xbf" + json.dumps(ROWS).encode())) == ROWS
 
 
-@given(rows=st.lists(st.dictionaries(st.text(max_size=3), st.recursive(st.none() | st.floats(allow_nan=False)
-    | st.text(max_size=5) | st.integers(), lambda inner: st.lists(inner, max_size=3)), max_size=3), max_size=5),
-    chunk=st.integers(1, 40), indent=st.none() | st.integers(0, 3))  # fmt: skip
+LEAVES = st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5) | st.integers()
+VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3))
+TABLES = st.lists(st.dictionaries(st.text(max_size=3), VALUES, max_size=3), max_size=5)
+
+
+@given(rows=TABLES, chunk=st.integers(1, 40), indent=st.none() | st.integers(0, 3))
 def test_a_document_is_the_same_however_it_is_read(rows: list[Any], chunk: int, indent: int | None):
     saved, module._CHUNK = module._CHUNK, chunk
     try:

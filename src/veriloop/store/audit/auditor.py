@@ -15,7 +15,7 @@ from veriloop.store.audit.leak import Leaks
 from veriloop.store.audit.personal import Privacy
 from veriloop.store.audit.policy import Policies
 from veriloop.store.audit.repeat import Contents, Dialogues, Identities, tell_broken
-from veriloop.store.audit.result import Audit, FileFacts, Tally
+from veriloop.store.audit.result import Audit, FileFacts, Tally, gather_files
 from veriloop.store.audit.sample import Resolve, Sample, read_sample
 from veriloop.store.audit.source import Found, Source, find_sources, read_source
 from veriloop.store.chat import Row
@@ -108,7 +108,7 @@ class Auditor:
         return Audit(
             path=str(path),
             rows=sum(facts.rows for facts in files),
-            files=files,
+            files=gather_files(files),
             findings=self.tally.kinds(),
             unknown=unknown(),
             seconds=round(time.perf_counter() - started, 3),

@@ -92,6 +92,26 @@ class Tally:
         )
 
 
+def gather_files(files: list[FileFacts]) -> list[FileFacts]:
+    """Return files with those of a run's task files that stand in one folder taken together."""
+    kept: list[FileFacts] = []
+    folders: dict[str, FileFacts] = {}
+    for facts in files:
+        if set(facts.forms) != {Form.TASK}:
+            kept.append(facts)
+            continue
+        name = f"{facts.file.rpartition('/')[0] or '.'}/*.json"
+        if name not in folders:
+            kept.append(folders.setdefault(name, FileFacts(file=name)))
+        whole = folders[name]
+        whole.rows, whole.tasks, whole.replayed = (
+            whole.rows + facts.rows, whole.tasks + facts.tasks, whole.replayed + facts.replayed
+        )  # fmt: skip
+        whole.forms += facts.forms
+        whole.domains += facts.domains
+    return kept
+
+
 def describe_file(facts: FileFacts) -> str:
     """Return what a file holds, in words."""
     parts = [
