@@ -132,6 +132,7 @@ def test_rows_that_cannot_be_mended_are_left_out_and_the_others_kept_to_the_lett
     assert [(c["row"], c["fault"], c["action"]) for c in changes] == [
         (2, "bad_json", "dropped"), (4, "bad_row", "dropped"), (5, "duplicate", "dropped")
     ]  # fmt: skip
+    assert all(change["what"] and change["before"] for change in changes)
     assert found == {}
 
 

@@ -92,6 +92,20 @@ def test_the_row_that_does_not_go_with_the_others_is_the_one_named(place: int, t
     assert audit_rows(tmp_path, *turns("two"), *rows) == {Fault.BROKEN_DIALOGUE: [str(5 + place)]}
 
 
+def test_arguments_in_another_order_are_the_same(tmp_path: Path):
+    def calling(number: int, arguments: str) -> list[Row]:
+        rows = turns("one", 3)
+        call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}
+        for row in rows[1:]:
+            row["messages"][2]["tool_calls"] = [call]
+            row["messages"].insert(3, {"role": "tool", "tool_call_id": "c", "content": ""})
+        return rows[number : number + 1]
+
+    one, other = '{"a": 1, "b": 2}', '{"b": 2, "a": 1}'
+    assert audit_rows(tmp_path, *calling(1, one), *calling(2, other)) == {}
+    assert audit_rows(tmp_path, *calling(1, one), *calling(2, '{"b": 2, "a": 2}')) == {Fault.BROKEN_DIALOGUE: ["2"]}
+
+
 def test_rows_of_a_dialogue_may_stand_apart(tmp_path: Path):
     mixed = [row for pair in zip(turns("one"), turns("two"), strict=True) for row in pair]
     assert audit_rows(tmp_path, *mixed) == {}

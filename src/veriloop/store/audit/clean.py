@@ -21,6 +21,15 @@ from veriloop.store.chat import Row
 from veriloop.store.fault import MENDS, Fault, Mend, RowError, RowNotes
 from veriloop.store.file import StoreError
 
+_ACROSS = {
+    Fault.NO_ID: "it has no id",
+    Fault.DUPLICATE_ID: "an earlier row has its id",
+    Fault.DUPLICATE: "an earlier row says the same",
+    Fault.BROKEN_DIALOGUE: "it does not begin as the other rows of its dialogue do",
+    Fault.CONTRADICTION: "its system text contradicts that of most rows of its domain",
+    Fault.CHANGED: "rows of its dialogue are gone",
+}
+"""What is said of faults that do not show in a row alone."""
 _SHOWN = 160
 """Characters that are shown of what a change was made to."""
 
@@ -110,7 +119,7 @@ class Cleaner:
         self._counts["mended"] += 1
         before, after = show_difference(found.value, fresh)
         for fault in mended:
-            _log(log, source, found, action="mended", fault=fault, what=notes.tell(fault), before=before, after=after)
+            _log(log, source, found, action="mended", fault=fault, what=_tell(notes, fault), before=before, after=after)
         return dump_row(fresh)
 
     def _is_fatal(self, fault: Fault) -> bool:
@@ -121,7 +130,7 @@ class Cleaner:
         before = found.text.decode("utf-8", "replace") if found.text else json.dumps(_plain(found), ensure_ascii=False)
         for fault in faults:
             shown = before[:_SHOWN]
-            _log(log, source, found, action="dropped", fault=fault, what=notes.tell(fault), before=shown, after="")
+            _log(log, source, found, action="dropped", fault=fault, what=_tell(notes, fault), before=shown, after="")
         return b""
 
 
@@ -149,6 +158,10 @@ def _at(value: Any, key: Any) -> Any:
 
 def _plain(found: Found) -> Any:
     return found.value if isinstance(found.value, dict) else None
+
+
+def _tell(notes: RowNotes, fault: Fault) -> str:
+    return notes.tell(fault) or _ACROSS.get(fault, "")
 
 
 def _log(log: IO[bytes], source: Source, found: Found, **change: Any) -> None:

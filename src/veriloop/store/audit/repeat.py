@@ -1,5 +1,6 @@
 """What can only be seen across rows: ids given twice, the same said twice, rows that are no part of their dialogue."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -60,7 +61,7 @@ class Contents:
 
     def __init__(self) -> None:
         self._seen: dict[bytes, tuple[str, int]] = {}
-        self._words = Memo()
+        self._words, self._arguments = Memo(), Memo()
         self._turns: dict[bytes, _Repeats] = {}
 
     def check(self, sample: Sample, file: str, note: Note, scope: str = "") -> None:
@@ -93,7 +94,7 @@ class Contents:
         for message in sample.messages:
             yield message["role"]
             yield self._words.ask(_spell_words, message["content"])
-            yield from (part for call in message.get("tool_calls", ()) for part in call["function"].values())
+            yield from spell_calls(message, self._arguments)
 
 
 @dataclass(slots=True)
@@ -123,13 +124,14 @@ class Dialogues:
 
     def __init__(self) -> None:
         self._threads: dict[str, _Thread] = {}
+        self._arguments = Memo()
 
     def __len__(self) -> int:
         return len(self._threads)
 
     def follow(self, sample: Sample) -> int | None:
         """Take a row in; return the number of one that is now known not to be a part of its dialogue."""
-        digests = list(_chain(sample.messages))
+        digests = list(_chain(sample.messages, self._arguments))
         here = _Start(len(digests), digests[-1], sample.row)
         thread = self._threads.get(sample.id)
         if thread is None:
@@ -174,16 +176,20 @@ def _continues(digests: list[bytes], start: _Start) -> bool | None:
     return digests[start.length - 1] == start.digest if len(digests) > start.length else None
 
 
-def _chain(messages: list[Row]) -> Iterator[bytes]:
+def _chain(messages: list[Row], arguments: Memo) -> Iterator[bytes]:
     """Yield for each message a digest of all up to it, without thoughts, which later rows do not repeat, and ids."""
     before = ""
     for message in messages:
-        said = [message["role"], message["content"]]
-        for call in message.get("tool_calls", ()):
-            said += call["function"].values()
-        digest = digest_text(before, *said)
+        digest = digest_text(before, message["role"], message["content"], *spell_calls(message, arguments))
         before = digest.hex()
         yield digest
+
+
+def spell_calls(message: Row, arguments: Memo) -> Iterator[str]:
+    """Yield the names and arguments of a message's calls, in whatever order these were written."""
+    for call in message.get("tool_calls", ()):
+        yield call["function"]["name"]
+        yield arguments.ask(lambda text: canonical_json(json.loads(text)), call["function"]["arguments"])
 
 
 def _spell_words(text: str) -> str:
