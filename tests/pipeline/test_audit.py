@@ -9,6 +9,7 @@ import pytest
 
 from lookalike.clean import make_clean
 from lookalike.plant import FOREIGN_TASKS, OWN_TASKS, TURNS, Truth, plant
+from veriloop.cli.main import run as run_command
 from veriloop.domains.registry import BUILT_IN, load_domain
 from veriloop.engine.synthesize import SynthConfig
 from veriloop.pipeline.audit import Names, Outcome, Settings, audit_data
@@ -125,6 +126,26 @@ def test_own_runs_have_no_finding_in_any_form(name: str, tmp_path: Path):
     tasks = by_form["tasks"]
     assert (tasks.file, tasks.rows, tasks.replayed, tasks.domains) == ("tasks/*.json", 6, 6, {name: 6})
     assert by_form["tau2 tasks"].replayed == (0 if name == "parcel" else 6), "parcel's tasks of tau2 name no database"
+
+
+def test_results_of_the_packages_own_orchestrator(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    pytest.importorskip("tau2")
+    run_synthesis("tau2/retail", tmp_path / "run", SynthConfig(n=2, seed=9, rounds=0, evolve=False))
+    asked = ["--agent", "expert", "--official", "--trials", "1", "--out", str(tmp_path / "official.json")]
+    assert run_command(["eval", "tau2/retail", "--tasks", str(tmp_path / "run"), *asked]) == 0
+    path = tmp_path / "official.tau2.json"
+    found = audit_data(path, Settings(gate="note", fix=tmp_path / "copy.json"))
+    assert found.audit.findings == {}
+    [facts] = found.audit.files
+    assert (facts.forms, facts.replayed) == ({"tau2 tasks": 2, "tau2 simulations": 2}, 2)
+    results = json.loads(path.read_text())
+    assert json.loads((tmp_path / "copy.json").read_text()) == results
+    del results["simulations"][1]["messages"][-1]
+    results["simulations"][0]["reward_info"]["reward"] = 0.0
+    results["tasks"][1]["evaluation_criteria"]["actions"][-1]["name"] = "no_such_tool"
+    path.write_text(json.dumps(results))
+    spoilt = audit_data(path, Settings()).audit.findings
+    assert {fault: kind.rows for fault, kind in spoilt.items()} == {Fault.BAD_GOLD: [2], Fault.DISAGREEMENT: [3]}
 
 
 def areal(run: Path, out: Path) -> list[dict[str, Any]]:

@@ -53,6 +53,12 @@ def test_another_number_or_seat_is_another_row(tmp_path: Path):
     assert audit_rows(tmp_path, whole(1), whole(2), whole(1, seat="user")) == {}
 
 
+def test_settings_in_a_folder_are_no_rows(tmp_path: Path):
+    (tmp_path / "dataset_info.json").write_text('{"splits": {}}')
+    (tmp_path / "cut.json").write_text('{"splits": ')
+    assert audit_rows(tmp_path, whole(1)) == {Fault.BAD_JSON: ["cut.json:1"]}
+
+
 def test_repeats_across_files_count_but_not_within_a_run(tmp_path: Path):
     files = {"a.jsonl": [whole(1)], "b.jsonl": [whole(1)]}
     assert audit_files(tmp_path, files) == {Fault.DUPLICATE: ["b.jsonl:1"]}

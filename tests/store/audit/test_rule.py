@@ -282,6 +282,7 @@ def test_simulations_are_read_in_the_agents_view():
     del spoilt["messages"][5]
     assert set(check(spoilt, section="simulations")) == {Fault.TOOL_ORDER}
     assert Fault.BAD_ROW in check({"id": "s1"}, section="simulations")
+    assert check(simulation()) == {}, "a line of simulations is known by its fields"
 
 
 def test_a_sample_without_a_system_text():

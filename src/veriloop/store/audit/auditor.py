@@ -1,13 +1,13 @@
 """Goes through files row by row, once, and asks every rule about every row."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from veriloop.domains.domain import Domain
 from veriloop.store.areal_task import TaskRow
 from veriloop.store.audit.call import Calls, check_ids, check_order
-from veriloop.store.audit.document import HEAD
+from veriloop.store.audit.document import HEAD, SINGLE
 from veriloop.store.audit.flag import check_flags
 from veriloop.store.audit.form import tell_form
 from veriloop.store.audit.ground import check_grounds
@@ -99,7 +99,8 @@ class Auditor:
         sources = find_sources(path)
         total, done, files = sum(source.path.stat().st_size for source in sources), 0, list[FileFacts]()
         for source in sources:
-            files.append(self._read_file(source, lambda read, before=done: progress(before + read, total)))
+            rows = _pass_over(read_source(source)) if path.is_dir() else read_source(source)
+            files.append(self._read_file(source, rows, lambda read, before=done: progress(before + read, total)))
             done += source.path.stat().st_size
         late = ((Fault.CONTRADICTION, self._policies.finish()), (Fault.DUPLICATE, self._contents.finish()))
         for fault, places in late:
@@ -114,10 +115,10 @@ class Auditor:
             seconds=round(time.perf_counter() - started, 3),
         )
 
-    def _read_file(self, source: Source, progress: Callable[[int], None]) -> FileFacts:
+    def _read_file(self, source: Source, rows: Iterable[Found], progress: Callable[[int], None]) -> FileFacts:
         facts, reading = FileFacts(file=source.name), _Reading(source)
         read = 0
-        for found in read_source(source):
+        for found in rows:
             read += found.size
             if found.section == HEAD:
                 reading.head = found.value if isinstance(found.value, dict) else {}
@@ -158,6 +159,13 @@ class _Reading:
         self.source = source
         self.head: Row = {}
         self.identities, self.dialogues = Identities(), Dialogues()
+
+
+def _pass_over(rows: Iterable[Found]) -> Iterator[Found]:
+    """Yield what a file of a folder holds, but for a single object that is no row: settings, descriptions of data."""
+    for found in rows:
+        if found.section != SINGLE or not isinstance(found.value, dict) or tell_form(found.value):
+            yield found
 
 
 def _count(facts: FileFacts, sample: Sample) -> None:

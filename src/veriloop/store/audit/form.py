@@ -43,7 +43,7 @@ class Form(StrEnum):
 
 def tell_form(raw: dict[str, Any], section: str = "") -> Form | None:
     """Return the form of a row, None where it has none that is known."""
-    if section == SIMULATIONS:
+    if section == SIMULATIONS or {"messages", "task_id", "reward_info"} <= raw.keys():
         return Form.SIMULATION
     if "messages" in raw:
         return Form.AREAL_SFT if "answer" in raw else Form.MESSAGES
