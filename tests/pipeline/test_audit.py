@@ -17,7 +17,7 @@ from veriloop.pipeline.synthesis import run_synthesis
 from veriloop.store.areal import RL_FILE, SFT_FILE
 from veriloop.store.areal_read import TurnRow, read_areal
 from veriloop.store.export import Format, export
-from veriloop.store.fault import Fault, Finding, Severity
+from veriloop.store.fault import MENDS, Fault, Finding, Mend, Severity
 from veriloop.store.run import open_run
 
 EACH = 3
@@ -74,6 +74,8 @@ def test_the_cleaned_copy_passes_and_the_input_is_as_it_was(spoilt: tuple[Path, 
     assert found.after and found.after.passes("error") and found.cleaned
     assert not any(kind.severity is Severity.ERROR for kind in found.after.findings.values())
     assert found.cleaned.kept == found.after.rows
+    mended = {fault for fault in truth if MENDS[fault] is Mend.MENDED}
+    assert found.cleaned.mended == EACH * len(mended)
     assert found.cleaned.kept + found.cleaned.dropped == found.audit.rows
     again = audit_data(folder, Settings())
     assert again.audit.findings == found.audit.findings

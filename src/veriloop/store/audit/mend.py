@@ -23,9 +23,14 @@ def mend_row(raw: Row, sample: Sample) -> Row:
     if sample.form.is_task:
         return _mend_task(rest)
     learned = [sample.messages[place] for place in sample.learned]
-    messages = list(_order(_number(_leave_out(sample.messages))))
+    messages = settle_messages(sample.messages)
     places = [place for place, message in enumerate(messages) if any(message is said for said in learned)]
     return _WRITERS[sample.form](rest, messages, places) if sample.form in _WRITERS else rest
+
+
+def settle_messages(messages: list[Row]) -> list[Row]:
+    """Return messages without the other seat's calls, each with an id of its own and its result right behind it."""
+    return list(_order(_number(_leave_out(messages))))
 
 
 def _leave_out(messages: list[Row]) -> Iterator[Row]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from veriloop.core.base import canonical_json
 from veriloop.store.audit.memo import Memo, digest_text
+from veriloop.store.audit.mend import settle_messages
 from veriloop.store.audit.sample import Sample
 from veriloop.store.chat import Row
 from veriloop.store.fault import Fault, Note
@@ -130,8 +131,11 @@ class Dialogues:
         return len(self._threads)
 
     def follow(self, sample: Sample) -> int | None:
-        """Take a row in; return the number of one that is now known not to be a part of its dialogue."""
-        digests = list(_chain(sample.messages, self._arguments))
+        """Take a row in; return the number of one that is now known not to be a part of its dialogue.
+
+        What can be mended in a row does not count: it is compared as it would be then.
+        """
+        digests = list(_chain(settle_messages(sample.messages), self._arguments))
         here = _Start(len(digests), digests[-1], sample.row)
         thread = self._threads.get(sample.id)
         if thread is None:
