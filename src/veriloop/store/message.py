@@ -9,7 +9,8 @@ from veriloop.store.chat import Row
 from veriloop.store.fault import Fault, Note, RowError, drop_nulls
 from veriloop.store.file import parse_json
 
-_ROLES = ("system", "user", "assistant", "tool")
+_ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
+"""Roles as rows may have them -> as our rows have them."""
 _EMBEDDED = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
 
 
@@ -27,11 +28,11 @@ class MessageReader:
     def read(self, raw: Any, where: str) -> Row:
         """Return one message with the fields that trainers know."""
         role = raw.get("role") if isinstance(raw, dict) else None
-        content = raw.get("content") if isinstance(raw, dict) else None
-        if role not in _ROLES or not (content is None or isinstance(content, str)):
+        role = _ROLES.get(role) if isinstance(role, str) else None
+        content = _read_text(raw.get("content")) if role else None
+        if role is None or content is None:
             raise RowError(Fault.BAD_ROW, f"{where} is no message with a role and text")
         calls = [self._read_call(call, where) for call in _listed(raw, where)]
-        content = content or ""
         if role in ("user", "assistant") and not self._own and "<tool_call>" in content:
             content, embedded = self._lift(content, where)
             calls += embedded
@@ -87,6 +88,17 @@ class MessageReader:
         foreign = names if role == "user" else [name for name in names if name in self._foreign]
         if foreign:
             self._note(Fault.MIXED_SEATS, f"{where} is the other seat's call of {', '.join(foreign)}")
+
+
+def _read_text(content: Any) -> str | None:
+    """Return a message's text, which may come in parts; None where there is something else in it."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    if not isinstance(content, list):
+        return None
+    texts: list[Any] = [part.get("text") for part in content if isinstance(part, dict)]
+    whole = len(texts) == len(content) and all(isinstance(text, str) for text in texts)
+    return "".join(texts) if whole else None
 
 
 def _make_call(raw: Row, name: str, arguments: str, number: int) -> Row:

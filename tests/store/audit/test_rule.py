@@ -99,6 +99,15 @@ def test_what_is_wrong_with_calls(fault: Fault, row: Row, what: str):
     assert what in check(row)[fault]
 
 
+def test_other_spellings_of_messages():
+    row = dialogue()
+    row["messages"][0] = {"role": "developer", "content": [{"type": "text", "text": "You help "}, {"text": "with it."}]}
+    assert check(row) == {}
+    for content in (3, {"text": "a"}, [{"type": "image"}], ["a"]):
+        row["messages"][0]["content"] = content
+        assert set(check(row)) == {Fault.BAD_ROW}
+
+
 def test_calls_that_are_as_they_may_be():
     several = dialogue(asked(call(), call(number="c1")), {**RESULT, "tool_call_id": "c1"}, RESULT)
     assert check(several) == {}, "results of one message may come in any order"
