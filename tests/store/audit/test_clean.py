@@ -67,6 +67,8 @@ MENDS: list[tuple[Fault, list[Row], list[Row]]] = [
      chat(asks(call("call_0")), answers("call_0"))),
     (Fault.CALL_IDS, chat(asks(call("c"), call("c", "{}")), answers("c", "1"), answers("c", "2")),
      chat(asks(call("call_0"), call("call_1", "{}")), answers("call_0", "1"), answers("call_1", "2"))),
+    (Fault.TOOL_ORDER, chat(answers("c", "1"), asks(call("c")), asks(call("c", "{}")), answers("c", "2")),
+     chat(asks(call("call_0")), answers("call_0", "1"), asks(call("call_1", "{}")), answers("call_1", "2"))),
     (Fault.MIXED_SEATS, chat(asks(call("u0"), role="user"), answers("u0"), asks(call("c0")), answers("c0")),
      chat(asks(call("c0")), answers("c0"))),
     (Fault.MIXED_SEATS, chat(asks(call("u0"), role="user", content="Look."), answers("u0")),

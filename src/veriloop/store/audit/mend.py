@@ -51,21 +51,18 @@ def _leave_out(messages: list[Row]) -> Iterator[Row]:
 
 
 def _number(messages: Iterator[Row]) -> list[Row]:
-    """Return messages whose calls have ids of their own; of calls that shared one the first has the first result."""
+    """Return messages whose calls have ids of their own; of calls that share one the first gets the first result."""
     found = list(messages)
     ids = [call["id"] for message in found for call in message.get("tool_calls", ())]
     if len(set(ids)) == len(ids):
         return found
-    waiting: dict[str, list[str]] = {}
-    count = 0
+    fresh: dict[str, list[str]] = {}
+    for count, call in enumerate(call for message in found for call in message.get("tool_calls", ())):
+        fresh.setdefault(call["id"], []).append(f"call_{count}")
+        call["id"] = f"call_{count}"
     for message in found:
-        for call in message.get("tool_calls", ()):
-            waiting.setdefault(call["id"], []).append(f"call_{count}")
-            call["id"] = f"call_{count}"
-            count += 1
-        given = message.get("tool_call_id", "")
-        if message["role"] == "tool" and waiting.get(given):
-            message["tool_call_id"] = waiting[given].pop(0)
+        if waiting := fresh.get(message.get("tool_call_id", "")):
+            message["tool_call_id"] = waiting.pop(0)
     return found
 
 
