@@ -200,7 +200,7 @@ def test_import_is_fast_and_light():
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "domains", "check", "synth", "export", "sft", "rl", "eval", "ablate", "report"]
+    "command", ["audit", "demo", "domains", "check", "synth", "export", "sft", "rl", "eval", "ablate", "report"]
 )
 def test_help_loads_nothing_heavy(command: str):
     code = (

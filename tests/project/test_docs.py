@@ -19,6 +19,7 @@ from veriloop.cli.main import COMMANDS, make_app, run
 from veriloop.domains.parcel import load_parcel
 from veriloop.engine.role.table import read_roles
 from veriloop.rollout.experts import load_expert
+from veriloop.store.fault import MENDS, SEVERITIES, Fault, Mend
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"])
@@ -133,3 +134,13 @@ def test_pages_name_files_that_exist():
     text = (ROOT / "docs" / "architecture.md").read_text()
     for name in re.findall(r"`([a-z0-9_]+/[a-z0-9_/]+\.py)`", text):
         assert (ROOT / "src" / "veriloop" / name).is_file(), name
+
+
+def test_the_audits_page_tells_every_finding_as_it_is():
+    words = {Mend.MENDED: "mends it", Mend.DROPPED: "leaves it out", Mend.GATED: "leaves it out where it fails"}
+    lines = re.findall(
+        r"^\| `(\w+)` \| (\w+) \| .+ \| (.+) \|$", (ROOT / "docs" / "audit.md").read_text(), re.MULTILINE
+    )
+    told = {name: (severity, mend) for name, severity, mend in lines}
+    assert told == {fault.value: (SEVERITIES[fault].value, words[MENDS[fault]]) for fault in Fault}
+    assert [name for name, _, _ in lines] == [fault.value for fault in Fault if fault.value in told]

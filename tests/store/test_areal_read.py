@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from veriloop.core.errors import InputError
 from veriloop.domains.domain import Domain
 from veriloop.domains.task import Task
-from veriloop.store.areal import to_areal_rl
+from veriloop.store.areal import SFT_FILE, to_areal_rl
 from veriloop.store.areal_read import Joined, TaskRow, TurnRow, join_dialogues, read_areal
-from veriloop.store.fault import FIXES, Fault, Finding
+from veriloop.store.export import export
+from veriloop.store.fault import FIXES, MENDS, SEVERITIES, Fault, Finding
+from veriloop.store.run import open_run
 
 Row = dict[str, Any]
 ACTION = {"action_id": "a", "requestor": "assistant", "name": "get_order_details", "arguments": {"order_id": "#W1"}}
@@ -143,9 +145,12 @@ PLANTED: list[tuple[Fault, Any]] = [
     (Fault.LOST, criteria(env_assertions=[{"env_type": "user", "func_name": "f", "assert_value": False}])),
     (Fault.LOST, rl_row(7, initial_state={"message_history": [{"role": "user", "content": "hi"}]})),
     (Fault.CHANGED, rl_row(7, veriloop="{}")),
-    (Fault.CHANGED, rl_row(7, veriloop={"version": 1, "task": {}})),
-    (Fault.CHANGED, rl_row(7, veriloop='{"version": 1, "task": {"gold": {"9": [1]}}}')),
-    (Fault.CHANGED, sft_row(veriloop='{"version": 1, "task": 1}')),
+    (Fault.CHANGED, rl_row(7, veriloop={"version": 2, "task": {}})),
+    (Fault.CHANGED, rl_row(7, veriloop='{"version": 2, "fields": {}, "task": {"gold": {"9": [1]}}}')),
+    (Fault.CHANGED, sft_row(veriloop='{"version": 2, "fields": {}, "task": 1}')),
+    (Fault.DIALECT, answer(tool_calls=[{"name": "f", "arguments": "{}"}])),
+    (Fault.DIALECT, said("assistant", tool_calls=[call("f", {"a": 1})])),
+    (Fault.DIALECT, said("assistant", function_call={"name": "f", "arguments": "{}"})),
     (Fault.CALL_IN_TEXT, answer(content='<tool_call>{"name": "f", "arguments": {"a": 1}}</tool_call>')),
     (Fault.CALL_IN_TEXT, said("assistant", content='<tool_call>{"name": "f"}</tool_call>')),
     (Fault.MIXED_SEATS, said("user", tool_calls=[call("check_app", "{}")])),
@@ -170,9 +175,17 @@ def test_a_planted_fault_is_named_with_its_row(fault: Fault, planted: Any, tmp_p
     assert others == ([1, 4] if lost else [1, 3, 4])
 
 
+ELSEWHERE = {
+    Fault.BROKEN_DIALOGUE, Fault.BAD_GOLD,
+    # told by an audit alone
+    Fault.BAD_FILE, Fault.CALL_IDS, Fault.TOOL_ORDER, Fault.BAD_TOOLS, Fault.UNKNOWN_TOOL, Fault.BAD_ARGUMENTS,
+    Fault.UNGROUNDED, Fault.DUPLICATE, Fault.LEAKAGE, Fault.CONTRADICTION, Fault.TOO_LONG, Fault.PERSONAL_DATA,
+}  # fmt: skip
+
+
 def test_every_fault_can_be_planted_or_is_told_elsewhere():
-    assert {fault for fault, _ in PLANTED} == set(Fault) - {Fault.BROKEN_DIALOGUE, Fault.BAD_GOLD}
-    assert set(FIXES) == set(Fault)
+    assert {fault for fault, _ in PLANTED} == set(Fault) - ELSEWHERE
+    assert set(FIXES) == set(SEVERITIES) == set(MENDS) == set(Fault)
 
 
 def test_sound_rows_have_no_fault(tmp_path: Path):
@@ -279,12 +292,21 @@ def test_order_does_not_matter_within_a_dialogue_nor_at_all_when_asked(tmp_path:
 
 
 EDITS: list[tuple[str, Callable[[Row], Any]]] = [
+    ("user_scenario", lambda row: edit_reason(row["user_scenario"])),
+    ("db_path", lambda row: "other.json"),
+    ("user_tools", lambda row: ["a_tool"]),
     ("evaluation_criteria", lambda row: row["evaluation_criteria"].replace('"actions": [', '"actions": [' + EXTRA)),
     ("user_scenario", lambda row: {**row["user_scenario"], "persona": "You shout."}),
     ("ticket", lambda row: "It is off."),
     ("id", lambda row: "parcel_0"),
     ("description", lambda row: None),
 ]
+
+
+def edit_reason(scenario: Row) -> Row:
+    return {**scenario, "instructions": {**scenario["instructions"], "reason_for_call": "You want something else."}}
+
+
 EXTRA = '{"action_id": "x", "requestor": "user", "name": "check_app", "arguments": {}}, '
 
 
@@ -295,7 +317,54 @@ def test_an_edited_row_of_ours_is_named(field: str, edit: Callable[[Row], Any], 
     assert [x.task for x in read_areal(path) if isinstance(x, TaskRow)] == [tasks[0]]
     assert edit(row) != row[field]
     _, findings = read(tmp_path, {**row, field: edit(row)})
-    assert [finding.fault for finding in findings] == [Fault.CHANGED]
+    [changed] = [finding for finding in findings if finding.fault is Fault.CHANGED]
+    assert changed.what.startswith(f"changed since the export: {field}")
+    assert {finding.fault for finding in findings} <= {Fault.CHANGED, Fault.NO_DATABASE}
+
+
+def own_turns(small_run: Path, parcel: Domain, folder: Path) -> list[Row]:
+    with open_run(small_run) as run:
+        export(run, parcel, "areal", out=folder)
+    return [json.loads(line) for line in (folder / SFT_FILE).read_text().splitlines()]
+
+
+TURN_EDITS: list[tuple[str, Callable[[Row], Any]]] = [
+    ("answer", lambda row: {**row["answer"], "content": "Something else."}),
+    ("messages", lambda row: row["messages"][:-1]),
+    ("metadata", lambda row: {**row["metadata"], "reward": 0.5}),
+    ("metadata", lambda row: {**row["metadata"], "correct": 0}),
+    ("tools", lambda row: "[]"),
+]
+
+
+@pytest.mark.parametrize(("field", "edit"), TURN_EDITS)
+def test_an_edited_turn_of_ours_is_named(
+    field: str, edit: Callable[[Row], Any], small_run: Path, parcel: Domain, tmp_path: Path
+):
+    rows = own_turns(small_run, parcel, tmp_path / "rows")
+    assert read(tmp_path, *rows)[1] == []
+    rows[2] = {**rows[2], field: edit(rows[2])}
+    _, findings = read(tmp_path, *rows)
+    [changed] = [finding for finding in findings if finding.fault is Fault.CHANGED]
+    assert (changed.row, changed.what) == (3, f"changed since the export: {field}")
+
+
+def test_turns_of_ours_that_were_taken_out_are_missed(small_run: Path, parcel: Domain, tmp_path: Path):
+    rows = own_turns(small_run, parcel, tmp_path / "rows")
+    name = rows[0]["metadata"]["source_dialog_id"]
+    count = sum(row["metadata"]["source_dialog_id"] == name for row in rows)
+    _, [gone] = read(tmp_path, *rows[: count - 1], *rows[count:])
+    assert (gone.fault, gone.row, gone.what) == (Fault.CHANGED, 1, f"1 of the {count} rows of {name} are gone")
+    assert read(tmp_path, *rows[count:])[1] == []
+
+
+def test_a_row_padded_by_a_reader_is_no_changed_one(small_run: Path, parcel: Domain, tmp_path: Path):
+    rows = own_turns(small_run, parcel, tmp_path / "rows")
+    padded = [
+        {**row, "messages": [{"tool_calls": None, "tool_call_id": None, **message} for message in row["messages"]]}
+        for row in rows
+    ]
+    assert read(tmp_path, *padded)[1] == []
 
 
 def test_null_arguments_that_a_task_of_ours_has_stay(tasks: list[Task], tmp_path: Path):
@@ -343,10 +412,10 @@ def test_no_line_stops_the_reader(tmp_path_factory: pytest.TempPathFactory, line
 
 
 @given(st.dictionaries(st.sampled_from(FIELDS), VALUES), st.booleans())
-@example({"veriloop": '{"version": 1, "task": {"gold": ["\\ud800"]}}'}, True)
+@example({"veriloop": '{"version": 2, "fields": {}, "task": {"gold": ["\\ud800"]}}'}, True)
 @example({"evaluation_criteria": '{"actions": [{"name": "\\ud800"}]}'}, True)
 @example({"evaluation_criteria": "[" * 100_000}, True)
-@example({"veriloop": '{"version": 1, "task": {"domain": [3]}}'}, True)
+@example({"veriloop": '{"version": 2, "fields": {}, "task": {"domain": [3]}}'}, True)
 def test_no_object_stops_the_reader(tmp_path_factory: pytest.TempPathFactory, fields: Row, task: bool):
     base = rl_row() if task else sft_row()
     found = read_all(tmp_path_factory.mktemp("any"), json.dumps({**base, **fields}).encode())

@@ -21,6 +21,7 @@ COMMANDS = {
     "estimate": "What a run with models will ask for and cost.",
     "synth": "Proved tasks with demonstrations.",
     "export": "Data that trainers load.",
+    "audit": "What is wrong with anybody's training data.",
     "sft": "Fine-tune a user or an agent on a run's dialogues.",
     "rl": "Train an agent by GRPO on a run's tasks.",
     "eval": "Measure an agent: pass^k with intervals.",

@@ -27,22 +27,28 @@ def take_snapshot(domain: Domain, database: str) -> dict[str, Any] | None:
     return domain.snapshot(database) if isinstance(domain, Mountable) else None
 
 
-def mount(domain: Domain, path: Path, start: dict[str, Any] | None = None) -> Domain:
-    """Return the domain over the database in a JSON or TOML file.
+def find_official(domain: Domain) -> str:
+    """Return the id of the database that tasks play on which name none, empty where the domain has no such database."""
+    return getattr(domain, "official", "")
 
-    start: tau2's `initialization_data`, whose `agent_data` is laid over the file. Raises InputError when the domain
+
+def mount(domain: Domain, path: Path | None, start: dict[str, Any] | None = None) -> Domain:
+    """Return the domain over the database in a JSON or TOML file, or over its official one.
+
+    start: tau2's `initialization_data`, whose `agent_data` is laid over the database. Raises InputError when the domain
     reads no files, or this one is no database of it.
     """
     if not isinstance(domain, Mountable):
         raise InputError(f"domain {domain.name!r} cannot read a database from a file; give it snapshot() and mount()")
     start = start or {}
-    content = _overlay(_read(path), start.get("agent_data") or {})
+    base = take_snapshot(domain, find_official(domain)) if path is None else _read(path)
+    content = _overlay(base, start.get("agent_data") or {})
     try:
         return domain.mount(content, start.get("user_data") or {})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         first = str(error).partition("\n")[0]
         raise InputError(
-            f"{str(path)!r} is no database of {domain.name!r}: {first}; check the row's db_path"
+            f"{str(path or 'official')!r} is no database of {domain.name!r}: {first}; check the row's db_path"
         ) from error
 
 

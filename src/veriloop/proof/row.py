@@ -8,7 +8,7 @@ from veriloop.check.sandbox import Sandbox
 from veriloop.core.base import canonical_json
 from veriloop.core.errors import InputError
 from veriloop.domains.domain import Domain
-from veriloop.domains.snapshot import mount
+from veriloop.domains.snapshot import find_official, mount
 from veriloop.domains.task import SeatCall, Task
 from veriloop.proof.replay import Replay, closing_words, replay
 from veriloop.store.areal_task import TaskRow
@@ -46,9 +46,10 @@ def replay_rows(
 def replay_row(domain: Domain, row: TaskRow, sandbox: Sandbox, mounts: _Mounts | None = None) -> Finding | None:
     """Make a row's gold calls on its database; None when all are carried out and its checker, if any, is content.
 
-    Rows of ours are opened by their database's id, others on the file they name. What tau2 asserts of the end has to
-    hold where the domain can tell; whether the policy allows the calls is not asked. mounts: databases of earlier
-    rows, which this may add to. Raises InputError for a row of another domain.
+    They are made on the file that the row names; where it names none, on the database that a row of ours has the id of,
+    or on the one that the domain comes with. What tau2 asserts of the end has to hold where the domain can tell;
+    whether the policy allows the calls is not asked. mounts: databases of earlier rows, which this may add to. Raises
+    InputError for a row of another domain.
     """
     if row.task.domain != domain.name:
         where = f"{row.file}:{row.row} is a task of {row.task.domain!r}, not of {domain.name!r}"
@@ -64,18 +65,28 @@ def replay_row(domain: Domain, row: TaskRow, sandbox: Sandbox, mounts: _Mounts |
     return _report(row, Fault.BAD_GOLD, problem) if problem else None
 
 
+def can_replay(domain: Domain, row: TaskRow) -> bool:
+    """Return whether there is a database to replay a row on."""
+    return row.own or row.database is not None or bool(find_official(domain))
+
+
 def _open(domain: Domain, row: TaskRow, mounts: _Mounts) -> tuple[Domain, Task]:
-    if row.own:
+    if row.database is None and row.own:
         return domain, row.task
-    if row.database is None:
+    official = find_official(domain)
+    if row.database is None and not official:
         raise InputError("the row has no database to replay on; add it")
-    key = f"{row.database}\n{canonical_json(row.start)}"
+    database = official if row.database is None else domain.database("train", 0)
+    initial = row.task.initial.model_copy(update={"database": database})
+    task = row.task.model_copy(update={"initial": initial})
+    if row.database is None and not row.start:
+        return domain, task
+    key = f"{domain.name}\n{row.database}\n{canonical_json(row.start)}"
     if key not in mounts:
         if len(mounts) >= _KEPT:
             mounts.pop(next(iter(mounts)))
         mounts[key] = mount(domain, row.database, row.start)
-    initial = row.task.initial.model_copy(update={"database": domain.database("train", 0)})
-    return mounts[key], row.task.model_copy(update={"initial": initial})
+    return mounts[key], task
 
 
 def _find_problems(task: Task, made: Replay, sandbox: Sandbox) -> Iterator[str]:

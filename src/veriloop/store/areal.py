@@ -48,13 +48,14 @@ def to_areal_sft(domain: Domain, dialogue: Dialogue, seat: Seat = "agent") -> It
     tools = dump_tools(domain, seat)
     for number, place in enumerate(produced):
         after = messages[place + 1 :] if place == produced[-1] else []
-        yield {
+        row: Row = {
             "messages": [_forget(message) for message in messages[:place]],
             "answer": _answer(messages[place]),
             "metadata": {**metadata, "turn_index": number},
             "tools": tools,
-            FIELD: write_mark(**origin, plan=task.provenance.plan, after=after),
         }
+        about = {**origin, "plan": task.provenance.plan, "turns": len(produced), "after": after}
+        yield {**row, FIELD: write_mark(row, **about)}
 
 
 def to_areal_rl(task: Task, data: dict[str, Any] | None, db_path: str | None, user_tools: Sequence[str] = ()) -> Row:
@@ -75,7 +76,7 @@ def to_areal_rl(task: Task, data: dict[str, Any] | None, db_path: str | None, us
     }
     bare = restore_task(row, lambda *_: None, own=True)
     patch = make_patch(bare.model_dump(mode="json"), task.model_dump(mode="json"))
-    return {**row, FIELD: write_mark(db="file" if db_path else "package", task=patch)}
+    return {**row, FIELD: write_mark(row, db="file" if db_path else "package", task=patch)}
 
 
 def name_snapshot(domain: str, database: str) -> str:

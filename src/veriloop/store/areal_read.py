@@ -15,7 +15,7 @@ from veriloop.domains.domain import Domain
 from veriloop.store.areal_task import TaskRow, read_task_row
 from veriloop.store.areal_turn import TurnRow, read_turn_row
 from veriloop.store.chat import Row
-from veriloop.store.fault import Fault, Finding, Note, RowError
+from veriloop.store.fault import Fault, Finding, Note, RowError, RowNotes
 from veriloop.store.file import parse_json
 
 
@@ -89,10 +89,11 @@ def _said(messages: list[Row]) -> list[Row]:
 
 @dataclass(slots=True)
 class _Tally:
-    """A fault that is told once for a file: its first row and how many have it."""
+    """What is told once for a file or dialogue: its first row, how many there are, and how many there should be."""
 
     row: int = 0
     count: int = 0
+    wanted: int = 0
 
     def add(self, row: int) -> None:
         self.row, self.count = self.row or row, self.count + 1
@@ -106,6 +107,7 @@ class _File:
         self._ids: set[str | tuple[str, int | None]] = set()
         self._dialogues: set[str] = set()
         self._turns, self._repeated, self._unbased = _Tally(), _Tally(), _Tally()
+        self._own: dict[str, _Tally] = {}
 
     def read(self) -> Iterator[TaskRow | TurnRow | Finding]:
         with self._path.open("rb") as lines:
@@ -115,21 +117,16 @@ class _File:
         yield from self._sum_up()
 
     def _read_line(self, line: bytes, number: int) -> Iterator[TaskRow | TurnRow | Finding]:
-        found: list[Finding] = []
-
-        def note(fault: Fault, what: str) -> None:
-            found.append(Finding(file=self._path.name, row=number, fault=fault, what=what))
-
+        notes = RowNotes(self._path.name, number)
         read: TaskRow | TurnRow | None = None
         try:
-            raw = _load(line)
-            read = self._read_row(raw, number, note)
-            self._remember(read, note)
+            read = self._read_row(load_row(line), number, notes.add)
+            self._remember(read, notes.add)
         except RowError as error:
-            note(error.fault, error.what)
+            notes.add(error.fault, error.what)
         except RecursionError:
-            note(Fault.BAD_ROW, "the row is nested too deeply")
-        yield from found
+            notes.add(Fault.BAD_ROW, "the row is nested too deeply")
+        yield from notes.findings()
         if read is not None:
             yield read
 
@@ -147,7 +144,9 @@ class _File:
             note(Fault.DUPLICATE_ID, f"{told} stands in an earlier row too")
         if key:
             self._ids.add(key)
-        if isinstance(read, TurnRow) and not read.own:
+        if isinstance(read, TurnRow) and read.own:
+            self._own.setdefault(read.dialogue, _Tally(wanted=read.turns)).add(read.row)
+        elif isinstance(read, TurnRow):
             self._turns.add(read.row)
             if read.dialogue in self._dialogues:
                 self._repeated.add(read.row)
@@ -163,9 +162,14 @@ class _File:
         for tally, fault, count, what in told:
             if tally.count:
                 yield Finding(file=self._path.name, row=tally.row, fault=fault, what=what, count=count)
+        for name, tally in self._own.items():
+            if tally.count < tally.wanted:
+                what = f"{tally.wanted - tally.count} of the {tally.wanted} rows of {name} are gone"
+                yield Finding(file=self._path.name, row=tally.row, fault=Fault.CHANGED, what=what)
 
 
-def _load(line: bytes) -> dict[str, Any]:
+def load_row(line: bytes) -> dict[str, Any]:
+    """Return the object of a line; raises RowError when it holds none."""
     try:
         raw = parse_json(line.decode("utf-8"))
     except ValueError as error:

@@ -7,14 +7,13 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from veriloop.core.base import canonical_json
 from veriloop.core.message import Seat, ToolCall
 from veriloop.domains.task import Initial, SeatCall, Task, UserScenario
 from veriloop.store.fault import Fault, Note, RowError, drop_nulls
 from veriloop.store.file import parse_json
 from veriloop.store.mark import read_mark
 from veriloop.store.patch import apply_patch
-from veriloop.store.tau2 import REQUESTOR, to_tau2_task
+from veriloop.store.tau2 import REQUESTOR
 
 _SEATS: dict[str, Seat] = {requestor: seat for seat, requestor in REQUESTOR.items()}
 _TAU2 = ("airline", "retail", "telecom")
@@ -85,8 +84,11 @@ class _Row(BaseModel):
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-def read_task_row(raw: dict[str, Any], file: Path, number: int, note: Note) -> TaskRow:
-    """Return the task of an RL row; raises RowError when it cannot be read as one."""
+def read_task_row(raw: dict[str, Any], file: Path, number: int, note: Note, *, packaged: bool = False) -> TaskRow:
+    """Return the task of an RL row; raises RowError when it cannot be read as one.
+
+    packaged: the row is to name no database, whoever has the domain has it.
+    """
     row_id = raw.get("id")
     if not isinstance(row_id, str) or not row_id:
         note(Fault.NO_ID, "the row has no id")
@@ -95,9 +97,10 @@ def read_task_row(raw: dict[str, Any], file: Path, number: int, note: Note) -> T
     task = restore_task(raw, note, own=mark is not None)
     if mark is not None:
         task = _apply_mark(task, mark)
-        _compare(raw, task, note)
-    packaged = mark is not None and mark.get("db") == "package"
-    database = None if packaged else _find_database(raw.get("db_path"), file.parent, note)
+        if row_id != name_task(task):
+            note(Fault.CHANGED, f"with its `veriloop` field the row makes task {task.id}, which its id does not name")
+    packaged = packaged or (mark is not None and mark.get("db") == "package")
+    database = None if packaged else find_database(raw.get("db_path"), file.parent, note)
     start = (raw.get("initial_state") or {}).get("initialization_data")
     return TaskRow(file.name, number, row_id, task, database, start, own=mark is not None)
 
@@ -189,7 +192,8 @@ def _find_domain(scenario: _Scenario, raw: dict[str, Any], note: Note) -> str:
     return f"tau2/{name}" if name in _TAU2 else name
 
 
-def _find_database(db_path: Any, folder: Path, note: Note) -> Path | None:
+def find_database(db_path: Any, folder: Path, note: Note) -> Path | None:
+    """Return the file of the database that a row in a folder names; None, noted, where it is none or not safe."""
     if not isinstance(db_path, str) or not db_path:
         note(Fault.NO_DB_PATH, "the row has no db_path")
         return None
@@ -217,27 +221,6 @@ def _apply_mark(task: Task, mark: dict[str, Any]) -> Task:
     except ValueError as error:
         first = str(error).partition("\n")[0]
         raise RowError(Fault.CHANGED, f"the row's `veriloop` field does not fit its other fields: {first}") from error
-
-
-def _compare(raw: dict[str, Any], task: Task, note: Note) -> None:
-    """Note the fields that are not what the task would be exported as."""
-    fresh = to_tau2_task(task)
-    start = raw.get("initial_state") or {}
-    now = {**raw, "criteria": _plain(raw["evaluation_criteria"]), "start": start.get("initialization_actions") or []}
-    then = {
-        "criteria": fresh["evaluation_criteria"],
-        "start": (fresh["initial_state"] or {}).get("initialization_actions") or [],
-        **{name: fresh[name] for name in ("description", "user_scenario", "ticket")},
-    }
-    changed = [name for name, value in then.items() if canonical_json(now.get(name)) != canonical_json(value)]
-    if raw.get("id") != name_task(task):
-        changed.append("id")
-    if changed:
-        note(Fault.CHANGED, f"changed since the export: {', '.join(sorted(changed))}")
-
-
-def _plain(criteria: Any) -> Any:
-    return parse_json(criteria) if isinstance(criteria, str) else criteria
 
 
 def name_task(task: Task) -> str:

@@ -113,7 +113,7 @@ def _origin(domain: Domain, dialogue: Dialogue, seat: Seat) -> Row:
         "plan": dialogue.task.provenance.plan,
         "seat": seat,
         "verdict": dialogue.verdict.outcome.value,
-        "success": dialogue.findings.get("success", True),
+        "success": dialogue.findings.get("success", dialogue.verdict.passed),
         "opinion": dialogue.read_opinion("opinion"),
         "judge": dialogue.read_opinion("judge"),
         "tools": dump_tools(domain, seat),

@@ -52,13 +52,19 @@ def read_json(path: Path) -> Any:
 def parse_json(text: str) -> Any:
     """Return the value of a JSON text; raises ValueError for all else, NaN and halves of characters too."""
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
-        if "\\u" in text:
-            json.dumps(value, ensure_ascii=False).encode("utf-8")  # half a surrogate pair is no text
+        value = json.loads(text, parse_constant=refuse_constant)
+        check_text(value, text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     return value
 
 
-def _refuse_constant(name: str) -> Any:
+def check_text(value: Any, text: str) -> None:
+    """Raise ValueError when a value has half a character, which JSON `text` can spell but which is no text."""
+    if "\\u" in text:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+
+
+def refuse_constant(name: str) -> Any:
+    """Raise ValueError: NaN and infinities are no JSON."""
     raise ValueError(f"{name} is no JSON")

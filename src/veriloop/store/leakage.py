@@ -59,15 +59,19 @@ def _find_leaks(task: Task, held_out: HeldOut) -> Iterator[Leak]:
 
 def _list_values(task: Task) -> set[str]:
     """Return every text of a task and what in it may be an id; what only tells how it is judged is left out."""
-    found = set[str]()
-    for text in _list_texts(task.model_dump(mode="json", exclude={"version", "checker", "tags"})):
-        found |= {text, *split_marks(text)}
-    return found
+    texts = list_texts(task.model_dump(mode="json", exclude={"version", "checker", "tags"}))
+    return {value for text in texts for value in list_values(text)}
 
 
-def _list_texts(value: Any) -> Iterator[str]:
+def list_values(text: str) -> set[str]:
+    """Return a text and what in it may be an id."""
+    return {text, *split_marks(text)}
+
+
+def list_texts(value: Any) -> Iterator[str]:
+    """Yield every text in a JSON value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict | list):
         for part in value.values() if isinstance(value, dict) else value:
-            yield from _list_texts(part)
+            yield from list_texts(part)

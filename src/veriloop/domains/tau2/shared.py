@@ -53,6 +53,8 @@ class SharedDomain:
     declared: Declarations
     kinds: dict[str, Source] = field(default_factory=dict)
     unordered: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    official: str = "train-0"
+    """Id of the database on which the package's own tasks play."""
     policy: str = field(init=False)
     """The package's policy, to the letter."""
     tools: dict[str, Tool] = field(init=False)
