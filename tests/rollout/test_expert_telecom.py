@@ -20,6 +20,7 @@ from veriloop.proof.prove import attach_checker, prove
 from veriloop.rollout.driver import play
 from veriloop.rollout.episode import GREETING, Episode
 from veriloop.rollout.experts import load_expert
+from veriloop.rollout.experts.talk import find_tool
 from veriloop.rollout.experts.telecom import HANDED_OVER, TelecomExpert
 from veriloop.rollout.experts.telecom_phone import STEPS, Step, word_step
 from veriloop.rollout.player import View
@@ -131,3 +132,9 @@ def test_every_step_it_asks_for_is_understood_as_that_one() -> None:
 def test_views_of_other_dialogues_do_not_matter() -> None:
     one, other = view(user("No service.")), replace(view(user("Pictures fail.")), key="other")
     assert TelecomExpert().reply([one, other]) == [*TelecomExpert().reply([one]), *TelecomExpert().reply([other])]
+
+
+def test_having_to_do_something_is_no_part_of_the_wish() -> None:
+    wish = "I have to resume a suspended line. I mean the line with 555-560-6131."
+    found = find_tool(tuple(DOMAIN.tools.values()), wish)
+    assert found is not None and found.name == "resume_line"

@@ -126,7 +126,9 @@ def settle(change: Callable[[], Generator[Any, str, Any]]) -> Generator[Any, str
 
 def find_tool(tools: Sequence[Tool], wish: str) -> Tool | None:
     """Return the agent's tool of which a sentence has most of a wording's longer words, three of four at least."""
-    sentences = [set(_WORD.findall(sentence)) for sentence in _SENTENCE.findall(wish.lower())]
+    # "I have to resume a suspended line" does not ask to have a line suspended.
+    said = wish.lower().replace("have to ", "")
+    sentences = [set(_WORD.findall(sentence)) for sentence in _SENTENCE.findall(said)]
     topics = [
         (wanted, tool)
         for tool in tools
