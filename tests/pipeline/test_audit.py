@@ -182,3 +182,44 @@ def test_names_of_domains(parcel):
     pytest.importorskip("tau2")
     retail = names.resolve("retail")
     assert retail and retail is names.resolve("tau2/retail")
+
+
+_TEMPLATE = (
+    "{% for message in messages %}<|{{ message.role }}|>{{ message.content or '' }}"
+    "{% for call in message.tool_calls or [] %}{{ call | tojson }}{% endfor %}<|end|>{% endfor %}"
+)
+
+
+def test_the_cleaned_copy_trains(spoilt: tuple[Path, Truth, Outcome], tmp_path: Path):
+    """TRL's trainer takes the turns as they are, and a model from scratch gets better at them."""
+    datasets, trl = pytest.importorskip("datasets"), pytest.importorskip("trl")
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    from veriloop.local.nano import make_nano
+
+    file = str(spoilt[0].with_name("fixed") / SFT_FILE)
+    rows = datasets.load_dataset("json", data_files=file, split="train", cache_dir=str(tmp_path / "cache"))
+    assert len(rows) > 300
+    turns = rows.map(
+        lambda row: {"messages": [*row["messages"][-4:], row["answer"]]}, remove_columns=rows.column_names
+    ).select(range(200))
+    words = Tokenizer(models.BPE(unk_token="<|pad|>"))
+    words.pre_tokenizer = pre_tokenizers.ByteLevel()  # pyright: ignore[reportAttributeAccessIssue]
+    special = ["<|pad|>", "<|end|>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=600, special_tokens=special, initial_alphabet=alphabet)  # pyright: ignore[reportCallIssue]
+    words.train_from_iterator((json.dumps(turn) for turn in turns), trainer)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<|pad|>", eos_token="<|end|>")
+    tokenizer.chat_template = _TEMPLATE
+    config = trl.SFTConfig(
+        output_dir=str(tmp_path / "sft"), max_steps=12, per_device_train_batch_size=8, learning_rate=3e-3,
+        max_length=256, logging_steps=1, report_to=[], use_cpu=True, bf16=False, save_strategy="no",
+        dataloader_pin_memory=False,
+    )  # fmt: skip
+    model = make_nano(tokenizer, "pico")
+    learner = trl.SFTTrainer(model=model, args=config, train_dataset=turns, processing_class=tokenizer)
+    learner.train()
+    losses = [entry["loss"] for entry in learner.state.log_history if "loss" in entry]
+    assert len(losses) == 12
+    assert losses[-1] < losses[0] - 0.5
