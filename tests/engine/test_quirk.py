@@ -17,7 +17,7 @@ from veriloop.rollout.episode import Episode
 from veriloop.rollout.experts import load_expert
 from veriloop.rollout.oracle import Oracle
 from veriloop.rollout.scripted import ScriptedUser
-from veriloop.rollout.wording import is_said
+from veriloop.rollout.wording import PLAIN_FORMS, answer_with, is_said
 
 
 def list_facts(task: Task) -> list[Fact]:
@@ -126,3 +126,19 @@ def test_what_has_no_number_cannot_be_mistyped():
         assert quirk._misspell(Fact(label="x", text=text, value=text), rng) == ""
     assert quirk._misspell(Fact(label="x", text="555-1234", value="other"), rng) == ""
     assert quirk._misspell(Fact(label="x", text="555-1234", value="555-1234"), rng) != "555-1234"
+
+
+def test_plain_callers_say_things_in_few_ways_and_make_no_slips(parcel, quirks):
+    quirks(1.0, 1.0)
+    plan = write_plans(parcel)[0]
+    for item in range(30):
+        varied = synthesise(parcel, plan, Order(seed=81, item=item))
+        plain = synthesise(parcel, plan, Order(seed=81, item=item, plain=True))
+        assert (varied is None) == (plain is None)
+        if varied and plain:
+            assert (varied.gold, varied.wanted) == (plain.gold, plain.wanted)
+            assert not plain.user.asides
+            assert {fact.forms for fact in list_facts(plain)} <= {PLAIN_FORMS}
+            assert not any(fact.slip or fact.whim for fact in list_facts(plain))
+            told = answer_with(list_facts(plain)[0], random.Random(item))
+            assert told in [form.format(**list_facts(plain)[0].model_dump()) for form in PLAIN_FORMS]

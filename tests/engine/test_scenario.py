@@ -49,3 +49,11 @@ def test_what_cannot_be_done_is_said_and_several_wishes_are_told_apart():
 def test_some_words_are_quoted():
     texts = [render_request(Request(topic="x", facts=(DAY.model_copy(update={"text": str(n)}),))) for n in range(30)]
     assert 5 < sum('"Let it be' in text for text in texts) < 25
+
+
+def test_plain_ones_are_always_worded_alike():
+    user = render_user("Bo Lin", "terse", (EMAIL,), (MOVE, MOVE), plain=True)
+    assert user.known_info == "Your name is Bo Lin. Your email address is bo12@post.example."
+    assert user.reason_for_call == " Then: ".join(
+        ["You want to reschedule a delivery. The delivery day is friday."] * 2
+    )

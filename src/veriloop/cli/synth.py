@@ -95,6 +95,8 @@ class Evolution:
     checkers: Literal["compiled", "model"] = "compiled"
     """Who writes checkers: compiled from the task, or the synthesiser's model, where it hands one in; what it writes is
     proved like any other and runs in the sandbox alone."""
+    speech: Literal["varied", "plain"] = "varied"
+    """How callers talk: in many ways, with slips and changes of mind, or in few ways and without, for small models."""
     solver: str = ""
     """Who tries each proved task to see how hard it is: the folder of a trained agent, expert, random or noop; nobody
     by default. A served model is named as [solver] in the table of roles."""

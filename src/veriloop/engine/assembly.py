@@ -37,7 +37,9 @@ def assemble(setting: Setting, pair: PlanPair, order: Order, outline: Outline) -
     return Task(
         domain=domain.name,
         initial=Initial(database=setting.database),
-        user=render_user(setting.caller.name, outline.persona, outline.identity, outline.requests, outline.asides),
+        user=render_user(
+            setting.caller.name, outline.persona, outline.identity, outline.requests, outline.asides, plain=order.plain
+        ),
         gold=number_calls(_drop_repeated(outline.gold), "call"),
         told=outline.told,
         wanted=tuple(

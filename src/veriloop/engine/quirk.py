@@ -15,12 +15,26 @@ from veriloop.domains.session import Session
 from veriloop.domains.task import Fact, Request
 from veriloop.domains.walk import Walk
 from veriloop.engine.draft import Draft, draft_change
+from veriloop.rollout.wording import PLAIN_FORMS
 
 SLIPS, WHIMS = 0.12, 0.2
 """Share of the tasks in which an identifier is first told wrong, and of the changes first wished otherwise."""
 OTHERS = 3
 """Other values looked at for one fact."""
 _DIGITS = re.compile(r"\d{2,}")
+
+
+def speak_plainly(
+    identity: Sequence[Fact], requests: Sequence[Request]
+) -> tuple[tuple[Fact, ...], tuple[Request, ...]]:
+    """Return what a caller says of themselves and wants, to be told in few ways."""
+    return _put_plainly(identity), tuple(
+        request.model_copy(update={"facts": _put_plainly(request.facts)}) for request in requests
+    )
+
+
+def _put_plainly(facts: Sequence[Fact]) -> tuple[Fact, ...]:
+    return tuple(fact.model_copy(update={"forms": PLAIN_FORMS}) for fact in facts)
 
 
 def add_slip(

@@ -31,12 +31,14 @@ class Pilot:
     """Fixed orders that plan sets are compared on.
 
     size: orders in all, dealt to the plans in turn. databases: how many of the training databases they draw from.
+    plain: see `Order`.
     """
 
     seed: int
     size: int
     databases: int
     progress: Progress | None = None
+    plain: bool = False
 
 
 class Round(Frozen):
@@ -180,7 +182,7 @@ def run_pilot(
             return None
         if entry := ledger.get(number, stage):
             return recall(entry.payload)
-        order = Order(pilot.seed, number, split="train", databases=pilot.databases)
+        order = Order(pilot.seed, number, split="train", databases=pilot.databases, plain=pilot.plain)
         return bench.make(pairs[number % len(pairs)], workflow, order, seen.look())
 
     with closing(run_in_order(launch, bench.width, bench.line)) as made:

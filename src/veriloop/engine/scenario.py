@@ -4,7 +4,7 @@ The wording is drawn by what is said, so that equal scenarios read alike and dif
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from veriloop.core.base import derive_seed
 from veriloop.domains.task import Fact, Request, UserScenario
@@ -66,49 +66,64 @@ RULES = (
 )
 
 
+Pick = Callable[[Sequence[str]], str]
+"""Chooses one of several wordings."""
+
+
 def render_user(
-    name: str, persona: str, identity: Sequence[Fact], requests: Sequence[Request], asides: Sequence[str] = ()
+    name: str,
+    persona: str,
+    identity: Sequence[Fact],
+    requests: Sequence[Request],
+    asides: Sequence[str] = (),
+    *,
+    plain: bool = False,
 ) -> UserScenario:
-    """Write a scenario; `persona` is a name in PERSONAS."""
+    """Write a scenario; `persona` is a name in PERSONAS. plain: always in the same words."""
     rng = random.Random(derive_seed("scenario", name, *(fact.text for fact in identity)))
-    known = [rng.choice(NAMES).format(name), *(_write_known(fact, rng) for fact in identity)]
-    rng.shuffle(known)
+    pick: Pick = _take_first if plain else rng.choice
+    known = [pick(NAMES).format(name), *(_write_known(fact, pick) for fact in identity)]
     return UserScenario(
         persona=PERSONAS[persona],
-        reason_for_call=rng.choice(LINKS).join(render_request(request) for request in requests),
-        known_info=" ".join([*known, *asides]),
-        unknown_info=rng.choice(UNKNOWN),
-        task_instructions=" ".join(rng.choice(ways) for ways in RULES),
+        reason_for_call=pick(LINKS).join(render_request(request, plain=plain) for request in requests),
+        known_info=" ".join([*(known if plain else rng.sample(known, len(known))), *asides]),
+        unknown_info=pick(UNKNOWN),
+        task_instructions=" ".join(pick(ways) for ways in RULES),
         identity=tuple(identity),
         requests=tuple(requests),
         asides=tuple(asides),
     )
 
 
-def render_request(request: Request) -> str:
+def render_request(request: Request, *, plain: bool = False) -> str:
     """Write one wish with the facts that belong to it and what the user cannot do about it."""
     rng = random.Random(derive_seed("request", request.topic, *(fact.text for fact in request.facts)))
-    facts = [part for fact in request.facts for part in _write_fact(fact, rng)]
-    declined = [rng.choice(DECLINES).format(words) for words in request.declines.values()]
-    return " ".join([rng.choice(WISHES).format(request.topic), *facts, *declined])
+    pick: Pick = _take_first if plain else rng.choice
+    facts = [part for fact in request.facts for part in _write_fact(fact, pick, quote=not plain and rng.random() < 0.5)]
+    declined = [pick(DECLINES).format(words) for words in request.declines.values()]
+    return " ".join([pick(WISHES).format(request.topic), *facts, *declined])
 
 
-def _write_known(fact: Fact, rng: random.Random) -> str:
-    return " ".join([rng.choice(KNOWN).format(label=fact.label, text=fact.text), *_write_quirk(fact, rng)])
+def _take_first(wordings: Sequence[str]) -> str:
+    return wordings[0]
 
 
-def _write_fact(fact: Fact, rng: random.Random) -> list[str]:
-    """Return the sentences about one fact; one that people have their own words for may be quoted."""
-    if fact.forms and rng.random() < 0.5:
-        told = rng.choice(QUOTES).format(rng.choice(fact.forms).format(label=fact.label, text=fact.text))
+def _write_known(fact: Fact, pick: Pick) -> str:
+    return " ".join([pick(KNOWN).format(label=fact.label, text=fact.text), *_write_quirk(fact, pick)])
+
+
+def _write_fact(fact: Fact, pick: Pick, *, quote: bool) -> list[str]:
+    """Return the sentences about one fact. quote: in the words that people have for it, where there are some."""
+    if fact.forms and quote:
+        told = pick(QUOTES).format(pick(fact.forms).format(label=fact.label, text=fact.text))
     else:
-        told = rng.choice(FACTS).format(label=fact.label, text=fact.text)
-    return [told, *_write_quirk(fact, rng)]
+        told = pick(FACTS).format(label=fact.label, text=fact.text)
+    return [told, *_write_quirk(fact, pick)]
 
 
-def _write_quirk(fact: Fact, rng: random.Random) -> list[str]:
+def _write_quirk(fact: Fact, pick: Pick) -> list[str]:
     ways = SLIPS if fact.slip else WHIMS if fact.whim else ()
-    return [rng.choice(ways).format(label=fact.label, text=fact.text, slip=fact.slip, whim=fact.whim)] if ways else []
+    return [pick(ways).format(label=fact.label, text=fact.text, slip=fact.slip, whim=fact.whim)] if ways else []
 
 
 def pick_topic(topics: tuple[str, ...], fallback: str, rng: random.Random) -> str:

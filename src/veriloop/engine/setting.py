@@ -12,13 +12,14 @@ from veriloop.domains.walk import Walk, explore
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to make: which item of which run, from which databases."""
+    """What to make: which item of which run, from which databases. plain: callers talk in few ways, without slips."""
 
     seed: int
     item: int
     attempt: int = 0
     split: str = "train"
     databases: int = 50
+    plain: bool = False
 
     def roll(self, *about: str | int) -> random.Random:
         """Return the randomness of one decision: plans that differ elsewhere decide alike here, and compare well."""

@@ -13,7 +13,7 @@ from veriloop.engine.aside import draw_asides
 from veriloop.engine.assembly import Outline, assemble, write_fact, write_request
 from veriloop.engine.draft import Draft, apply_draft, draft_calls, draft_write, evidence_reads
 from veriloop.engine.plan import REPAIR, PlanPair, SynthesisPlan, Weights, draw
-from veriloop.engine.quirk import add_slip, add_whim
+from veriloop.engine.quirk import add_slip, add_whim, speak_plainly
 from veriloop.engine.repair import synthesise_repair
 from veriloop.engine.request import drop_implied
 from veriloop.engine.role.cast import DraftError
@@ -74,7 +74,8 @@ def synthesise(domain: Domain, pair: PlanPair, order: Order) -> Task | None:
     session, quirks = setting.session.fork(), order.roll("quirks")
     for draft in drafts:
         request = drop_implied(domain, setting.caller, session, draft, write_request(setting, draft, rng), rng)
-        request = add_whim(domain, session, setting.walk, draft, request, quirks)
+        if not order.plain:
+            request = add_whim(domain, session, setting.walk, draft, request, quirks)
         scope = setting.walk.scope(session, draft.arguments)
         apply_draft(session, draft)
         told = frozenset(fact.value for fact in (*identity, *request.facts) if isinstance(fact.value, str | int))
@@ -83,8 +84,12 @@ def synthesise(domain: Domain, pair: PlanPair, order: Order) -> Task | None:
         gold += [SeatCall(seat="agent", call=setting.walk.reads[position].call) for position in reads]
         gold += draft_calls(draft) if draft.denied_by is None else []
         requests.append(request)
-    identity, wishes = add_slip(identity, requests, setting.walk, setting.session, quirks)
-    outline = Outline(tier, persona, identity, wishes, tuple(drafts), tuple(gold), draw_asides(quirks))
+    if order.plain:
+        identity, wishes = speak_plainly(identity, requests)
+    else:
+        identity, wishes = add_slip(identity, requests, setting.walk, setting.session, quirks)
+    asides = () if order.plain else draw_asides(quirks)
+    outline = Outline(tier, persona, identity, wishes, tuple(drafts), tuple(gold), asides)
     return assemble(setting, pair, order, outline)
 
 

@@ -38,7 +38,8 @@ class SynthConfig(Frozen):
     that models play. databases: how many of the split's databases are used. solver: the player who tries each proved
     task in `trials` dialogues, of which a share within `band` must pass; nobody where it is empty and no model. slips:
     share of its dialogues in which a scripted agent errs on purpose, for ablations. checkers: who writes them; `model`
-    takes those that the synthesiser's model hands in, and compiles the others.
+    takes those that the synthesiser's model hands in, and compiles the others. speech: `plain` for callers who say
+    things in few ways, mistype nothing and never change their minds, as small models need.
     """
 
     n: int = Field(ge=1)
@@ -54,6 +55,7 @@ class SynthConfig(Frozen):
     trials: int = Field(default=DIALOGUES, ge=1)
     slips: float = Field(default=0.0, ge=0, le=1)
     checkers: Literal["compiled", "model"] = "compiled"
+    speech: Literal["varied", "plain"] = "varied"
     split: str = "train"
     databases: int = Field(default=50, ge=1)
     verify: bool = True
@@ -200,7 +202,8 @@ def summarise(ledger: Ledger, run: str, seconds: float) -> SynthResult:
 
 
 def _order(config: SynthConfig, position: int) -> Order:
-    return Order(config.seed, position, split=config.split, databases=config.databases)
+    plain = config.speech == "plain"
+    return Order(config.seed, position, split=config.split, databases=config.databases, plain=plain)
 
 
 def _count_drafts(drafts: dict[str, Any]) -> Made:
@@ -259,7 +262,13 @@ def _evolve(
             if search is None:
                 raise InputError(f"--search {config.search} needs a model as reflector; name one with --model")
             reach = find_reach(bench.domain, config.scope)
-            pilot = Pilot(derive_seed("pilot", config.seed) % 2**31, config.pilot, config.databases, progress)
+            pilot = Pilot(
+                derive_seed("pilot", config.seed) % 2**31,
+                config.pilot,
+                config.databases,
+                progress,
+                config.speech == "plain",
+            )
             start = pairs, workflow
             pairs, workflow, rounds = run_rounds(ledger, bench, reach, pilot, search, config.rounds, start)
             ledger.put_meta("rounds", [found.model_dump(mode="json") for found in rounds])

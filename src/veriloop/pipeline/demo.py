@@ -63,10 +63,10 @@ def run_demo(
     """
     tell = report or (lambda _step: None)
     start = time.monotonic()
-    synthesis = SynthConfig(n=config.tasks, seed=config.seed)
+    synthesis = SynthConfig(n=config.tasks, seed=config.seed, speech="plain")
     made = run_synthesis(DOMAIN, out, synthesis, resume=resume, staff=CREW, progress=tell("proving tasks"))
     held_out = out / "held_out"
-    unseen = SynthConfig(n=config.held_out, seed=config.seed, evolve=False, split="test")
+    unseen = SynthConfig(n=config.held_out, seed=config.seed, evolve=False, split="test", speech="plain")
     run_synthesis(DOMAIN, held_out, unseen, resume=resume, progress=tell("proving held-out tasks"))
     models = out / "models"
     tell("fine-tuning user and agent")

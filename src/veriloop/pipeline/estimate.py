@@ -140,7 +140,7 @@ def _rehearse_pilots(
     """Run the rounds with small pilots and the scripted reflector; returns the plans after them and the real items."""
     reach, whole = find_reach(domain, config.scope), max(config.pilot, 2 * config.plans)
     size = max(min(config.pilot, PILOT), 2 * config.plans)
-    pilot = Pilot(derive_seed("pilot", config.seed) % 2**31, size, config.databases)
+    pilot = Pilot(derive_seed("pilot", config.seed) % 2**31, size, config.databases, plain=config.speech == "plain")
     bench, _ = _set_up(domain, config, meter)
     with TemporaryDirectory() as folder, Ledger(Path(folder) / "ledger.sqlite") as ledger:
         search = SEARCHES["gepa" if config.search == "gepa" else "native"]
@@ -163,7 +163,8 @@ def _rehearse(
     for number in range(count):
         pair = pairs[number * max(1, len(pairs) // count) % len(pairs)]
         # The run's own orders: its first items are the very ones that are rehearsed, as far as plans agree.
-        order = Order(config.seed, number, split=config.split, databases=config.databases)
+        plain = config.speech == "plain"
+        order = Order(config.seed, number, split=config.split, databases=config.databases, plain=plain)
         item = asyncio.run(make_item(bench, pair, workflow, order, taken.__contains__))
         taken |= {item.task.id} if item.task else set()
         made.append(item)

@@ -36,6 +36,8 @@ OWN_FORMS = (
     "You should find me by the {label} {text}.",
     "I am registered with the {label} {text}.",
 )
+PLAIN_FORMS = ("The {label} is {text}.", "My {label}: {text}.", "{text} is the {label}.")
+"""Enough to be understood; for models that have little room for words."""
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 _LEAD = r"(?:(?:no|wait|sorry|hold on|actually|oh|hello|hi|yes)\b[^:]*: )?"
 """What may stand before a fact in its sentence: "Sorry, I misread it: my zip code is 94103."""
@@ -60,7 +62,7 @@ def tell(fact: Fact, rng: random.Random, *, at_first: bool = False) -> str:
 
 def answer_with(fact: Fact, rng: random.Random, *, at_first: bool = False) -> str:
     """Return a sentence that tells a fact under its name, as somebody does who was asked for it by that."""
-    forms = WISH_FORMS if fact.argument else OWN_FORMS
+    forms = [form for form in fact.forms if "{label}" in form] or (WISH_FORMS if fact.argument else OWN_FORMS)
     return rng.choice(forms).format(label=fact.label, text=fact.at_first if at_first else fact.text)
 
 
@@ -90,7 +92,7 @@ def collect_forms(tools: Iterable[Tool]) -> dict[str, Forms]:
 def _compile(label: str, forms: Sequence[tuple[str, tuple[str, ...]]]) -> tuple[tuple[re.Pattern[str], str], ...]:
     """Return patterns, each with the wording it stands for; an empty one stands for what its group `text` holds."""
     own = [(form, text) for text, sentences in forms for form in sentences]
-    named = [(form, "") for form in (*WISH_FORMS, *OWN_FORMS)]
+    named = [(form, "") for form in (*WISH_FORMS, *OWN_FORMS, *PLAIN_FORMS)]
     return tuple((_write_pattern(form, label), text) for form, text in (*own, *named))
 
 

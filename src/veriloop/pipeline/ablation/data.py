@@ -71,7 +71,13 @@ class DataAblation(Frozen):
 
     def of_arm(self, arm: str, seed: int) -> SynthConfig:
         """Return how an arm makes its tasks; arms of one seed draw the same orders."""
-        shared = {"scope": self.scope, "rounds": self.rounds, "pilot": self.pilot, "slips": self.slips}
+        shared = {
+            "speech": "plain",
+            "scope": self.scope,
+            "rounds": self.rounds,
+            "pilot": self.pilot,
+            "slips": self.slips,
+        }
         full = SynthConfig(n=self.tasks, seed=derive_seed(seed, "data") % 2**31, plans=self.plans, **shared)
         changes: dict[str, dict[str, Any]] = {
             "no-validation": {"verify": False},
@@ -83,7 +89,7 @@ class DataAblation(Frozen):
     def of_test(self) -> SynthConfig:
         """Return how the test set is made, the same for all seeds."""
         seed = derive_seed("data", "test") % 2**31
-        return SynthConfig(n=self.held_out, seed=seed, evolve=False, split="test", scope=self.scope)
+        return SynthConfig(n=self.held_out, seed=seed, evolve=False, split="test", scope=self.scope, speech="plain")
 
 
 def ablate_data(

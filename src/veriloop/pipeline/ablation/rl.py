@@ -128,7 +128,8 @@ class RlLab(Lab):
         return row
 
     def _synthesise(self, split: str, count: int) -> dict[str, Any]:
-        config = SynthConfig(n=count, seed=derive_seed(self.seed, split) % 2**31, split=split, scope=self.config.scope)
+        seed = derive_seed(self.seed, split) % 2**31
+        config = SynthConfig(n=count, seed=seed, split=split, scope=self.config.scope, speech="plain")
         return self.synthesise(split, config)
 
     def _tune_user(self) -> dict[str, Any]:
