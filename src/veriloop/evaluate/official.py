@@ -53,6 +53,8 @@ from veriloop.rollout.player import Player
 from veriloop.store.file import write_json, write_lines
 from veriloop.store.tau2 import find_data, to_tau2_task
 
+_KNOWN, _TELLS = "information I have", ("The {label}: {text}", "This is the {label}: {text}")
+"""What a user of the package's knows is one thing to tell, in whole sentences."""
 NOBODY = "nobody"
 """The user's name where an agent works alone."""
 _STOPS = {
@@ -132,7 +134,7 @@ def from_tau2_task(domain: Domain, official: Any) -> Task:
         known_info=instructions.known_info or "",
         unknown_info=instructions.unknown_info or "",
         task_instructions=instructions.task_instructions,
-        identity=(Fact(label="information I have", text=speak(known), value=known),) if known else (),
+        identity=(Fact(label=_KNOWN, text=speak(known), value=known, forms=_TELLS),) if known else (),
         requests=(Request(topic=speak_wish(instructions.reason_for_call)),),
     )
     return Task(
