@@ -140,7 +140,7 @@ def test_killed_evaluation_goes_on(tmp_path: Path) -> None:
     )
     child = subprocess.Popen(
         [sys.executable, "-c", script, str(Path(__file__).parent), str(tmp_path / "a.json")],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])},
     )
     lines = tmp_path / "a.jsonl"
     deadline = time.monotonic() + 60
