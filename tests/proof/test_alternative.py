@@ -15,7 +15,7 @@ from veriloop.proof.alternative import ALTERNATIVES, find_unordered_lists, make_
 from veriloop.proof.dialogue import perform, write_dialogue
 from veriloop.proof.ending import find_other_ends, settle
 from veriloop.proof.mutant.ground import Ground
-from veriloop.proof.prove import attach_checker, prove, walk_from_words
+from veriloop.proof.prove import attach_checker, prove, render_checker_file, walk_from_words
 from veriloop.proof.replay import replay
 
 
@@ -88,6 +88,7 @@ class TestLists:
         """The package gives every item the options of the last variant, so the order of a swap shows in the end."""
         task = synthesise_one(retail, "modify_pending_order_items", lambda given: len(given["item_ids"]) > 1)
         assert "ALSO = []" not in task.checker
+        assert "a model wrote" not in render_checker_file(retail, task), "it is compiled all the same"
         proof = prove(retail, task, shared_sandbox())
         assert proof.ok, proof.problems
         assert proof.alternatives["other_list_order"] >= 1

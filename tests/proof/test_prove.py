@@ -94,12 +94,14 @@ class TestBadCheckers:
         assert any(problem.startswith("gold: the checker says fail") for problem in found)
 
     def test_one_that_overlooks_foreign_changes(self, parcel, many):
-        task = pick(many, "single")
-        source = task.checker.replace("if place not in gold:", "if False:")
-        assert source != task.checker
-        found = problems(parcel, with_checker(task, source))
-        assert found
-        kinds = {problem.split(":")[0].removeprefix("mutant ") for problem in found}
+        kinds = set[str]()
+        # Which mutants of a class are tried is drawn by the task, and a foreign write may touch the very row.
+        for task in [task for task in many if task.tags.tier == "single"][:4]:
+            source = task.checker.replace("if place not in gold:", "if False:")
+            assert source != task.checker
+            found = problems(parcel, with_checker(task, source))
+            assert found
+            kinds |= {problem.split(":")[0].removeprefix("mutant ") for problem in found}
         assert {"foreign_write", "extra_row"} <= kinds
         assert not {"nothing_done", "untouched", "dropped_write", "missing_row"} & kinds
 

@@ -119,7 +119,7 @@ def render_checker_file(domain: Domain, task: Task) -> str:
         wrong[f"{change.table} {change.key} untouched"] = (rest, *right.case(words)[1:])
     if task.refused:
         wrong["refused without reading"] = (right.case(words)[0], [], right.case(words)[2])
-    ours = task.checker == compile_checker(domain, task, right.changes)
+    ours = task.checker == attach_checker(domain, task).checker
     return (render_file if ours else render_sandboxed_file)(task.checker, right.case(words), wrong)
 
 
