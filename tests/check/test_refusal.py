@@ -2,7 +2,7 @@
 
 import pytest
 
-from veriloop.check.body import refusal
+from veriloop.check.body import calls, refusal
 from veriloop.check.body.refusal import check_refusal, claims, denies, split_sentences
 from veriloop.proof.mutant.wording import NO_REFUSALS, REFUSALS, TAKEN_BACK
 
@@ -103,3 +103,12 @@ class TestCheck:
     def test_nothing_is_asked_where_nothing_is_refused(self, monkeypatch):
         monkeypatch.setattr(refusal, "REFUSES", False)
         assert check_refusal([], []) is None
+
+
+def test_a_lookup_in_other_letters_counts_as_read_and_one_of_something_else_does_not(monkeypatch):
+    wanted = {"email": "Ada@post.example", "limit": 3}
+    monkeypatch.setattr(calls, "READS", [("find", wanted)])
+    made = {"seat": "agent", "name": "find", "arguments": {**wanted, "email": "ada@POST.example"}, "error": False}
+    assert calls.count_needed([READ, made]) == 2
+    for other in ({"error": True}, {"arguments": {**wanted, "limit": 4}}, {"arguments": {"email": "ida@post.example"}}):
+        assert calls.count_needed([READ, {**made, **other}]) is None

@@ -56,6 +56,11 @@ def add_slip(
     return tuple(identity), tuple(requests)
 
 
+def _is_looked_up(walk: Walk, value: Any) -> bool:
+    """Return whether a read takes a value."""
+    return any(value in read.call.arguments.values() for read in walk.reads)
+
+
 def _replace(facts: Sequence[Fact], old: Fact, new: Fact) -> tuple[Fact, ...]:
     """Return the facts with every one that is equal to `old` replaced: two requests may be about one thing."""
     return tuple(new if fact == old else fact for fact in facts)
@@ -92,7 +97,9 @@ def add_whim(
     """
     if rng.random() >= WHIMS or draft.denied_by or draft.user_steps:
         return request
-    for fact in rng.sample(request.facts, len(request.facts)):
+    # Who mistakes one order for another has slipped; what they want of it is what they may think about again.
+    choices = [fact for fact in request.facts if not _is_looked_up(walk, draft.arguments[fact.argument])]
+    for fact in rng.sample(choices, len(choices)):
         for arguments in _list_others(draft, walk, session, fact, rng):
             call = ToolCall(id="whim", name=draft.tool.name, arguments=arguments)
             text = draft.tool.sources[fact.argument].wording(arguments[fact.argument], walk.scope(session, arguments))

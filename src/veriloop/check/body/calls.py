@@ -7,13 +7,19 @@ READS: list[tuple[str, dict[str, Any]]] = []
 
 
 # ---
+def fold_case(arguments):
+    """Return arguments with their texts in lower case: what found something may have been typed either way."""
+    return {name: value.lower() if isinstance(value, str) else value for name, value in arguments.items()}
+
+
 def count_needed(calls):
     """Return after how many calls everything in READS was read by the agent, None when something never was."""
     needed = 0
     for name, arguments in READS:
         made = []
         for position, call in enumerate(calls):
-            if call["seat"] == "agent" and not call["error"] and (call["name"], call["arguments"]) == (name, arguments):
+            found = call["seat"] == "agent" and call["name"] == name and not call["error"]
+            if found and fold_case(call["arguments"]) == fold_case(arguments):
                 made.append(position)
         if not made:
             return None

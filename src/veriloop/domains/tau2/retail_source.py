@@ -193,7 +193,7 @@ RETURNED = said_as(
     replace(ITEMS, label="item to return"),
     "I am talking about {text}.",
     "What I do not want to keep is {text}.",
-    "I am not happy with {text}.",
+    "What goes back is {text}.",
 )
 NEW_ITEMS = said_as(
     replace(choice("variant_id", _list_new_item_ids, "replacement item", say=_say_new_items), unordered="items"),
