@@ -32,6 +32,14 @@ def test_calls_are_counted_by_kind_and_tools_by_task() -> None:
     }  # fmt: skip
 
 
+def test_variety_is_told_by_as_many_instructions_as_wanted() -> None:
+    alike = [make_task(reason="one two three four", known="five six") for _ in range(30)]
+    whole, part = profile_tasks(PARCEL, alike), profile_tasks(PARCEL, alike, sample=3)
+    assert part.vocabulary == pytest.approx(10 * whole.vocabulary, rel=0.01)
+    assert (part.tasks, part.words) == (whole.tasks, whole.words)
+    assert profile_tasks(PARCEL, alike, sample=99) == whole
+
+
 def test_words_and_their_variety() -> None:
     same = [make_task(reason="one two three four", known="five six")] * 2
     assert read_instruction(same[0].user) == "one two three four five six Be brief."

@@ -184,6 +184,13 @@ def test_names_of_domains(parcel):
     assert retail and retail is names.resolve("tau2/retail")
 
 
+def test_whoever_waits_is_told_what_is_being_done(sound: Path, tmp_path: Path):
+    told = list[tuple[int, int, str]]()
+    audit_data(sound, Settings(fix=tmp_path / "copy"), lambda done, total, what="": told.append((done, total, what)))
+    assert list(dict.fromkeys(what for _, _, what in told)) == ["", "copying", "checking the copy"]
+    assert all(0 < done <= total for done, total, _ in told)
+
+
 _TEMPLATE = (
     "{% for message in messages %}<|{{ message.role }}|>{{ message.content or '' }}"
     "{% for call in message.tool_calls or [] %}{{ call | tojson }}{% endfor %}<|end|>{% endfor %}"

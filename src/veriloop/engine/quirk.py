@@ -5,7 +5,7 @@ The gold stays what it is, since the right value holds in the end; a quirk is on
 
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from veriloop.core.message import ToolCall, Turn
@@ -14,7 +14,9 @@ from veriloop.domains.domain import Domain
 from veriloop.domains.session import Session
 from veriloop.domains.task import Fact, Request
 from veriloop.domains.walk import Walk
+from veriloop.engine.aside import draw_asides
 from veriloop.engine.draft import Draft, draft_change
+from veriloop.engine.setting import Setting
 from veriloop.rollout.wording import PLAIN_FORMS
 
 SLIPS, WHIMS = 0.12, 0.2
@@ -24,23 +26,39 @@ OTHERS = 3
 _DIGITS = re.compile(r"\d{2,}")
 
 
-def speak_plainly(
-    identity: Sequence[Fact], requests: Sequence[Request]
-) -> tuple[tuple[Fact, ...], tuple[Request, ...]]:
-    """Return what a caller says of themselves and wants, to be told in few ways."""
-    return _put_plainly(identity), tuple(
-        request.model_copy(update={"facts": _put_plainly(request.facts)}) for request in requests
+Told = tuple[tuple[Fact, ...], tuple[Request, ...]]
+"""What a caller says of themselves, and what they want."""
+
+
+def give_manners(
+    setting: Setting, identity: Sequence[Fact], requests: Sequence[Request], rng: random.Random, *, plain: bool
+) -> tuple[Told, tuple[str, ...]]:
+    """Return how a caller tells things, with a slip in a share of the cases, and what is true of them besides.
+
+    plain: told in few ways, without slips, and nothing besides.
+    """
+    if plain:
+        return _map_facts(identity, requests, _put_plainly), ()
+    return _add_slip(setting, identity, requests, rng), draw_asides(rng)
+
+
+def _map_facts(identity: Sequence[Fact], requests: Sequence[Request], change: Callable[[Fact], Fact]) -> Told:
+    return tuple(map(change, identity)), tuple(
+        request.model_copy(update={"facts": tuple(map(change, request.facts))}) for request in requests
     )
 
 
-def _put_plainly(facts: Sequence[Fact]) -> tuple[Fact, ...]:
-    return tuple(fact.model_copy(update={"forms": PLAIN_FORMS}) for fact in facts)
+def _exchange(old: Fact, new: Fact) -> Callable[[Fact], Fact]:
+    """Return what replaces every fact that is equal to `old`: two requests may be about one thing."""
+    return lambda fact: new if fact == old else fact
 
 
-def add_slip(
-    identity: Sequence[Fact], requests: Sequence[Request], walk: Walk, session: Session, rng: random.Random
-) -> tuple[tuple[Fact, ...], tuple[Request, ...]]:
-    """Return what a caller says of themselves and wants, in a share of the cases with a slip in one of the facts.
+def _put_plainly(fact: Fact) -> Fact:
+    return fact.model_copy(update={"forms": PLAIN_FORMS})
+
+
+def _add_slip(setting: Setting, identity: Sequence[Fact], requests: Sequence[Request], rng: random.Random) -> Told:
+    """Return what a caller tells, in a share of the cases with a slip in one of the facts, wherever it is told.
 
     Only what a read looks things up by can be one: with the wrong value that read has to find nothing.
     """
@@ -48,22 +66,9 @@ def add_slip(
     if rng.random() < SLIPS:
         for fact in rng.sample(facts, len(facts)):
             slip = _misspell(fact, rng)
-            if slip and _finds_nothing(walk, session, fact, slip):
-                changed = fact.model_copy(update={"slip": slip})
-                return _replace(identity, fact, changed), tuple(
-                    request.model_copy(update={"facts": _replace(request.facts, fact, changed)}) for request in requests
-                )
+            if slip and _finds_nothing(setting.walk, setting.session, fact, slip):
+                return _map_facts(identity, requests, _exchange(fact, fact.model_copy(update={"slip": slip})))
     return tuple(identity), tuple(requests)
-
-
-def _is_looked_up(walk: Walk, value: Any) -> bool:
-    """Return whether a read takes a value."""
-    return any(value in read.call.arguments.values() for read in walk.reads)
-
-
-def _replace(facts: Sequence[Fact], old: Fact, new: Fact) -> tuple[Fact, ...]:
-    """Return the facts with every one that is equal to `old` replaced: two requests may be about one thing."""
-    return tuple(new if fact == old else fact for fact in facts)
 
 
 def _misspell(fact: Fact, rng: random.Random) -> str:
@@ -106,8 +111,14 @@ def add_whim(
             apart = text.lower() not in fact.text.lower() and fact.text.lower() not in text.lower()
             if apart and _must_ask(domain, session, walk, call) and _is_allowed(domain, session, walk, call, rng):
                 changed = fact.model_copy(update={"whim": text})
-                return request.model_copy(update={"facts": _replace(request.facts, fact, changed)})
+                facts = tuple(changed if other is fact else other for other in request.facts)
+                return request.model_copy(update={"facts": facts})
     return request
+
+
+def _is_looked_up(walk: Walk, value: Any) -> bool:
+    """Return whether a read takes a value."""
+    return any(value in read.call.arguments.values() for read in walk.reads)
 
 
 def _list_others(

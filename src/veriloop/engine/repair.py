@@ -12,11 +12,10 @@ from veriloop.domains.defect import Defect, Fault, Scene, Symptom, Troubles, fin
 from veriloop.domains.domain import Domain
 from veriloop.domains.held_out import HeldOut, find_held_out
 from veriloop.domains.session import Session
-from veriloop.domains.task import Fact, Initial, Provenance, Request, SeatCall, Tags, Task
-from veriloop.engine.aside import draw_asides
+from veriloop.domains.task import Initial, Provenance, Request, SeatCall, Tags, Task
 from veriloop.engine.assembly import number_calls, write_fact
 from veriloop.engine.plan import PlanPair, draw
-from veriloop.engine.quirk import add_slip, speak_plainly
+from veriloop.engine.quirk import give_manners
 from veriloop.engine.scenario import render_user
 from veriloop.engine.setting import Order, Setting, enter_setting
 
@@ -195,14 +194,8 @@ def _assemble(case: _Case, pair: PlanPair, order: Order, gold: Sequence[SeatCall
     number = write_fact(setting, case.troubles.identity, setting.caller.known[case.troubles.identity])
     request = Request(topic=case.scene.rng.choice(symptom.topics))
     # What may turn out to be needed is no part of the wish: nobody has to be asked for it.
-    quirks = order.roll("quirks")
-    told: tuple[Fact, ...] = (number, *facts.values())
-    if order.plain:
-        told, wishes = speak_plainly(told, (request,))
-    else:
-        told, wishes = add_slip(told, (request,), setting.walk, setting.session, quirks)
-    asides = () if order.plain else draw_asides(quirks)
-    user = render_user(setting.caller.name, persona, told, wishes, asides, plain=order.plain)
+    told, asides = give_manners(setting, (number, *facts.values()), (request,), order.roll("quirks"), plain=order.plain)
+    user = render_user(setting.caller.name, persona, *told, asides, plain=order.plain)
     tools = setting.domain.tools
     acts = {step.call.name for step in gold if step.seat == "agent" and tools[step.call.name].kind != "read"}
     holds = [*symptom.holds, *(step for fault in case.faults for step in fault.holds)] if cured else symptom.lacks

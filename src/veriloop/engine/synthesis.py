@@ -9,11 +9,10 @@ from veriloop.domains.domain import Domain
 from veriloop.domains.session import Session
 from veriloop.domains.task import Fact, Request, SeatCall, Task
 from veriloop.domains.walk import grounds
-from veriloop.engine.aside import draw_asides
 from veriloop.engine.assembly import Outline, assemble, write_fact, write_request
 from veriloop.engine.draft import Draft, apply_draft, draft_calls, draft_write, evidence_reads
 from veriloop.engine.plan import REPAIR, PlanPair, SynthesisPlan, Weights, draw
-from veriloop.engine.quirk import add_slip, add_whim, speak_plainly
+from veriloop.engine.quirk import add_whim, give_manners
 from veriloop.engine.repair import synthesise_repair
 from veriloop.engine.request import drop_implied
 from veriloop.engine.role.cast import DraftError
@@ -84,11 +83,7 @@ def synthesise(domain: Domain, pair: PlanPair, order: Order) -> Task | None:
         gold += [SeatCall(seat="agent", call=setting.walk.reads[position].call) for position in reads]
         gold += draft_calls(draft) if draft.denied_by is None else []
         requests.append(request)
-    if order.plain:
-        identity, wishes = speak_plainly(identity, requests)
-    else:
-        identity, wishes = add_slip(identity, requests, setting.walk, setting.session, quirks)
-    asides = () if order.plain else draw_asides(quirks)
+    (identity, wishes), asides = give_manners(setting, identity, requests, quirks, plain=order.plain)
     outline = Outline(tier, persona, identity, wishes, tuple(drafts), tuple(gold), asides)
     return assemble(setting, pair, order, outline)
 

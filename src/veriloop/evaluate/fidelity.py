@@ -1,10 +1,11 @@
 """What tasks are like as a set, so that ours can be laid beside the benchmark's: tools, reads and writes, words."""
 
+import random
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from veriloop.core.base import Frozen
+from veriloop.core.base import Frozen, derive_seed
 from veriloop.domains.domain import Domain
 from veriloop.domains.task import Task, UserScenario
 from veriloop.domains.tool import Tool
@@ -19,8 +20,9 @@ class Profile(Frozen):
 
     tools: share of the tasks whose gold calls a tool, by its name. reads, writes: calls of the gold, both seats'.
     no_write: share of the tasks whose gold changes nothing. words: of an instruction. vocabulary: different words in
-    all instructions together, for each thousand words. variety: share of the runs of five words that occur in one
-    instruction alone. turns: of the dialogues played about them; None where there are none.
+    instructions, for each thousand words, and variety: share of their runs of five words that occur in one instruction
+    alone; both fall with the number of instructions, so two sets are to be compared on as many of each. turns: of the
+    dialogues played about them; None where there are none.
     """
 
     tasks: int
@@ -44,14 +46,22 @@ class Fidelity(Frozen):
     distance: float
 
 
-def profile_tasks(domain: Domain, tasks: Iterable[Task], turns: float | None = None) -> Profile:
-    """Return what a set of tasks is like; all figures of an empty one are 0."""
+def profile_tasks(
+    domain: Domain, tasks: Iterable[Task], turns: float | None = None, *, sample: int | None = None
+) -> Profile:
+    """Return what a set of tasks is like; all figures of an empty one are 0.
+
+    sample: how many instructions, drawn the same each time, the variety of words is told by; None for all.
+    """
     found = list(tasks)
     called = [Counter(step.call.name for step in task.gold if step.call.name in domain.tools) for task in found]
     reads = [_count(names, domain, lambda tool: tool.kind == "read") for names in called]
     writes = [_count(names, domain, lambda tool: tool.kind == "write") for names in called]
     texts = [_WORD.findall(read_instruction(task.user).lower()) for task in found]
     used = Counter(name for names in called for name in names)
+    drawn = texts
+    if sample is not None and sample < len(texts):
+        drawn = random.Random(derive_seed("fidelity", sample)).sample(texts, sample)
     return Profile(
         tasks=len(found),
         tools={name: round(used[name] / len(found), 4) for name in sorted(used)},
@@ -59,8 +69,8 @@ def profile_tasks(domain: Domain, tasks: Iterable[Task], turns: float | None = N
         writes=_mean(writes),
         no_write=_mean([number == 0 for number in writes]),
         words=_mean([len(text) for text in texts]),
-        vocabulary=_share(1000 * len({word for text in texts for word in text}), sum(map(len, texts))),
-        variety=_measure_variety(texts),
+        vocabulary=_share(1000 * len({word for text in drawn for word in text}), sum(map(len, drawn))),
+        variety=_measure_variety(drawn),
         turns=turns,
     )
 

@@ -1,6 +1,7 @@
 """The check of anybody's training data: names become domains, gold is replayed, a cleaned copy is checked again."""
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +12,14 @@ from veriloop.domains.domain import Domain
 from veriloop.domains.registry import BUILT_IN, load_domain
 from veriloop.proof.row import can_replay, replay_row
 from veriloop.store.areal_task import TaskRow
-from veriloop.store.audit.auditor import Auditor, Progress, Rules
+from veriloop.store.audit.auditor import Auditor, Rules
 from veriloop.store.audit.clean import Cleaned, Cleaner, check_out
 from veriloop.store.audit.result import Audit, Gate
 from veriloop.store.fault import Finding
 
 MAX_TOKENS = 32_768
+Progress = Callable[..., None]
+"""Called with (done, wanted), and with what is being done where it is not the audit itself."""
 
 
 class Settings(Frozen):
@@ -98,14 +101,16 @@ def audit_data(path: Path, settings: Settings, progress: Progress | None = None)
     ok = audit.passes(settings.gate)
     if settings.fix is None:
         return Outcome(audit, ok)
-    cleaned = Cleaner(rules, auditor.tally, settings.gate).write(path, settings.fix)
-    after = _audit(settings.fix, settings, report)[2] if cleaned.kept else None
+    cleaner = Cleaner(rules, auditor.tally, settings.gate, lambda done: report(done, audit.rows, "copying"))
+    cleaned = cleaner.write(path, settings.fix)
+    after = _audit(settings.fix, settings, report, "checking the copy")[2] if cleaned.kept else None
     return Outcome(audit, ok, cleaned, after)
 
 
-def _audit(path: Path, settings: Settings, progress: Progress) -> tuple[Auditor, Rules, Audit]:
+def _audit(path: Path, settings: Settings, progress: Progress, what: str = "") -> tuple[Auditor, Rules, Audit]:
     names = Names(load_domain(settings.domain) if settings.domain else None)
     rules = Rules(names.resolve, Replayer().replay, settings.max_tokens)
     # A run writes its dialogues in several forms, and so does a copy of one.
     auditor = Auditor(rules, apart=(path / "run.toml").is_file() or (path / "tasks").is_dir())
-    return auditor, rules, auditor.audit(path, lambda: names.unknown, progress)
+    found = auditor.audit(path, lambda: names.unknown, lambda done, total: progress(done, total, what))
+    return auditor, rules, found

@@ -19,10 +19,13 @@ def measure_fidelity(run_path: Path, split: str = "base") -> Fidelity:
         from veriloop.evaluate.official import official_tasks
     with open_run(run_path) as run:
         domain = load_domain(run.domain)
-        official = profile_tasks(domain, [found.task for found in official_tasks(domain, split)])
+        benchmark = [found.task for found in official_tasks(domain, split)]
+        tasks = [task for _, task in iter_tasks(run)]
+        sample = min(len(tasks), len(benchmark))
+        official = profile_tasks(domain, benchmark, sample=sample)
         lengths = [len(dialogue.trace.turns) for dialogue in iter_dialogues(run)]
         turns = round(sum(lengths) / len(lengths), 2) if lengths else None
-        ours = profile_tasks(domain, (task for _, task in iter_tasks(run)), turns)
+        ours = profile_tasks(domain, tasks, turns, sample=sample)
         found = compare_profiles(domain, split, ours, official)
         write_json(run_path / FIDELITY, found.model_dump(mode="json"))
     return found

@@ -204,4 +204,9 @@ def test_a_difference_is_shown_where_it_is():
     after = {"a": 1, "messages": [{"x": 1}, {"x": 2, "y": 4}]}
     assert show_difference(before, after) == ("3", "4")
     assert show_difference({"a": [1]}, {"a": [1, 2]}) == ("[1]", "[1, 2]")
+    spelled = {"messages": [{"content": None}, {"x": 2}]}, {"messages": [{"content": ""}, {"x": 3}]}
+    assert show_difference(*spelled) == ("2", "3"), "null for an empty text is no news"
+    assert show_difference({"m": {"content": None}}, {"m": {"content": ""}}) == ("null", '""'), (
+        "unless there is no other"
+    )
     assert show_difference({"v": "x" * 500}, {}) == ('"' + "x" * 159, "null")

@@ -4,7 +4,7 @@ import gzip
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -58,10 +58,16 @@ def check_out(path: Path, out: Path) -> None:
 
 
 class Cleaner:
-    """Writes the copy of what was audited. gate: rows with a fault as severe that cannot be mended are left out."""
+    """Writes the copy of what was audited.
 
-    def __init__(self, rules: Rules, tally: Tally, gate: Gate) -> None:
-        self._rules, self._tally = rules, tally
+    gate: rows with a fault as severe that cannot be mended are left out. progress: called with the rows looked
+    at, now and then.
+    """
+
+    def __init__(
+        self, rules: Rules, tally: Tally, gate: Gate, progress: Callable[[int], None] = lambda _done: None
+    ) -> None:
+        self._rules, self._tally, self._progress = rules, tally, progress
         self._gate: Gate = gate
         self._counts = Counter[str]()
 
@@ -95,6 +101,9 @@ class Cleaner:
                 head = found.value if isinstance(found.value, dict) else {}
                 yield found, b""
                 continue
+            self._counts["seen"] += bool(found.number)
+            if self._counts["seen"] % 100 == 0:
+                self._progress(self._counts["seen"])
             if found.number and (text := self._treat(found, source, head, log)):
                 self._counts["kept"] += 1
                 _take_along(found, source, folder)
@@ -140,16 +149,28 @@ def dump_row(row: Row) -> bytes:
 
 
 def show_difference(before: Row, after: Row) -> tuple[str, str]:
-    """Return the first place in which two rows differ, as each has it, cut short."""
+    """Return the first place in which two rows differ, as each has it, cut short.
+
+    That something empty is spelled otherwise (null, an empty text) is told only where nothing else differs.
+    """
     old: Any = {key: value for key, value in before.items() if after.get(key) != value}
     new: Any = {key: after.get(key) for key in old}
     while isinstance(old, dict | list) and isinstance(new, dict | list) and type(old) is type(new) and old and new:
         keys: list[Any] = list(old) if isinstance(old, dict) else list(range(min(len(old), len(new))))
-        place = next((key for key in keys if _at(new, key) != old[key]), None)
+        differing = [key for key in keys if _at(new, key) != old[key]]
+        telling = (key for key in differing if _drop_empty(_at(new, key)) != _drop_empty(old[key]))
+        place = next(telling, differing[0] if differing else None)
         if place is None:
             break
         old, new = old[place], _at(new, place)
     return json.dumps(old, ensure_ascii=False)[:_SHOWN], json.dumps(new, ensure_ascii=False)[:_SHOWN]
+
+
+def _drop_empty(value: Any) -> Any:
+    """Return a value without what is empty in it."""
+    if isinstance(value, dict):
+        return {key: kept for key, item in value.items() if (kept := _drop_empty(item)) not in (None, "", [], {})}
+    return [_drop_empty(item) for item in value] if isinstance(value, list) else value
 
 
 def _at(value: Any, key: Any) -> Any:
