@@ -93,7 +93,8 @@ def test_a_check_of_the_state_that_is_loosened_is_found_on_some_task(parcel, man
         ('message["calls"] < needed', 'message["calls"] < 0', "hasty_refusal"),
         ("if not made:", "if False:", "blind_refusal"),
         ('return "the request was not refused"', "return None", "unrefused"),
-        ("if not asked and not supposed and not idle:", "if True:", "unrefused"),
+        ("return bool(rest) and (rest[0] in IDLE", "return False and (rest[0] in IDLE", "unrefused"),
+        ("if claimed == 2:", "if False:", "claimed"),
         ('"what was refused was then said to be done" if taken_back', '"" if taken_back', "taken_back"),
     ],
 )

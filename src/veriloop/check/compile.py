@@ -7,6 +7,7 @@ from typing import Any
 
 from veriloop.check.body import read_part
 from veriloop.check.body.state import differences, same_set
+from veriloop.check.refused import find_own_values, name_acts
 from veriloop.core.message import Change, ToolCall
 from veriloop.domains.clause import Clause
 from veriloop.domains.defect import keep_bound
@@ -39,9 +40,15 @@ CALLS = {calls}
 # What must have been read before such a call or a refusal, as (tool, arguments).
 READS = {reads}
 REFUSES = {refuses}
-
+{named}
 
 '''
+
+_NAMED = """
+# What is refused, as it is named in no other matter of the dialogue: verbs with their participles, and values.
+ACTS = {acts}
+OWN = {own}
+"""
 
 _CHECK = '''
 
@@ -99,8 +106,13 @@ def compile_checker(
         calls=_format(calls),
         reads=_format([(call.name, call.arguments) for call in reads]),
         refuses=bool(task.refused),
+        named=_name_refused(domain, task) if task.refused else "",
     )
     return header + _join_parts(bool(task.refused), bool(task.told))
+
+
+def _name_refused(domain: Domain, task: Task) -> str:
+    return _NAMED.format(acts=_format(name_acts(domain, task)), own=_format(find_own_values(task)))
 
 
 def _join_parts(refuses: bool, tells: bool) -> str:
@@ -108,7 +120,7 @@ def _join_parts(refuses: bool, tells: bool) -> str:
     parts, problems = ["state", "calls"], ["check_state(changes)", "check_calls(calls)"]
     parts += ["speech"] if refuses or tells else []
     if refuses:
-        parts.append("refusal")
+        parts += ["vocabulary", "refusal"]
         problems.append("check_refusal(calls, messages)")
     if tells:
         parts.append("told")

@@ -12,5 +12,5 @@ MARK = "# ---\n"
 
 @functools.cache
 def read_part(name: str) -> str:
-    """Return the text of a part: `state`, `calls`, `speech`, `told` or `refusal`."""
+    """Return the text of a part: `state`, `calls`, `speech`, `told`, `vocabulary` or `refusal`."""
     return resources.files(__name__).joinpath(f"{name}.py").read_text(encoding="utf-8").partition(MARK)[2].strip()

@@ -1,134 +1,192 @@
-"""A refusal: the agent denies the request in a sentence, after it has read why, and does not claim to have done it."""
+"""A refusal: what shows why was read, what was asked is then denied, and nowhere is it said to be done."""
 
 from typing import Any
 
 from veriloop.check.body.calls import count_needed
 from veriloop.check.body.speech import straighten
+from veriloop.check.body.vocabulary import (
+    ABLE,
+    AGAINST,
+    ASKING,
+    BESIDES,
+    EARLIER,
+    ENDINGS,
+    FILLER,
+    GRANTS,
+    HARMLESS,
+    HASTE,
+    IDLE,
+    LAWS,
+    MEANWHILE,
+    MODAL,
+    OVER,
+    PAST,
+    PHRASES,
+    PLAIN,
+    PROMISES,
+    REFUSING,
+    SERVING,
+    STAYING,
+    SUPPOSING,
+    TALK,
+    VAGUE,
+    VERBS,
+)
 
 GOLD: dict[Any, Any] = {}
 CALLS: list[str] = []
 REFUSES: bool = False
+ACTS: list[tuple[str, str]] = []
+OWN: list[str] = []
+
 
 # ---
-# What denies; a word that only regrets, such as sorry, does not.
-CANNOT = ["cannot", "can't", "cant", "can not", "couldn't", "could not", "unable", "not able", "isn't able"]
-CANNOT = [
-    *CANNOT,
-    "aren't able",
-    "can no longer",
-    "won't be able",
-    "will not be able",
-    "wouldn't be able",
-    "would not be able",
-]
-DENIALS = [
-    *CANNOT,
-    *[f"{part} {word}"
-      for part in ["not", "isn't", "aren't", "is never", "no longer", "won't be", "wasn't", "not be", "isn't being"]
-      for word in ["possible", "allowed", "permitted", "eligible", "available", "covered", "an option", "supported",
-                   "offered", "entitled", "authorized", "authorised", "something"]],
-    *[f"{part} {word}"
-      for part in ["doesn't", "does not", "don't", "do not", "won't", "will not", "didn't", "did not"]
-      for word in ["allow", "permit", "qualify", "let me", "let us", "meet", "support", "accept", "cover"]],
-    *[f"{part} {word}"
-      for part in ["won't", "will not", "must not", "may not", "mustn't"]
-      for word in ["do", "make", "process", "go ahead", "approve", "be", "go through", "happen"]],
-    *[f"{part} {word}"
-      for part in ["must", "have to", "need to", "going to have to", "has to", "obliged to"]
-      for word in ["decline", "refuse", "deny", "say no", "turn down", "turn this down", "reject"]],
-    "impossible", "prohibited", "prohibits", "prohibit", "forbidden", "forbids", "forbid", "ineligible", "rules out",
-    "prevents me", "prevent me", "prevents us", "against our policy", "against the policy", "against policy",
-    "against our rules", "against the rules", "no way to", "no way for", "not in a position", "out of the question",
-    "off the table", "too late to", "declining", "out of stock", "unavailable", "i decline", "we decline", "i refuse",
-    "nothing i can do", "answer is no", "hands are tied", "not in my power", "afraid not", "unfortunately not",
-    "so no", "is rejected", "been rejected", "be rejected", "nothing we can do", "beyond what", "outside what",
-    "outside of what", "not going to be possible", "has been declined", "has been denied", "is denied", "is declined",
-    "disallowed",
-]  # fmt: skip
-# A sentence that wonders or only supposes denies nothing, nor does one like "I cannot find it" or "I can't wait".
-SUPPOSING = ["if", "whether", "why", "when", "unless", "case", "until"]
-ASKING = ["would", "could", "can", "is", "are", "was", "do", "does", "did", "will", "might", "have", "has", "so"]
-IDLE = ["find", "locate", "see", "hear", "wait", "thank", "tell", "recall", "remember", "imagine", "apologize", "help"]
-IDLE = [
-    *IDLE,
-    "apologise",
-    "stress",
-    "verify",
-    "identify",
-    "say",
-    "believe",
-    "be a",
-    "be long",
-    "agree",
-    "look",
-    "be charged",
-]
-IDLE = [*IDLE, "go wrong", "be undone", "be reversed", "be tracked", "undo", "reverse", "be taken"]
-FILLERS = ["to", "even", "yet", "currently", "actually", "quite", "really", "seem"]
-CLAIMS = [
-    "done", "all set", "taken care of", "went through", "gone through", "successful", "successfully", "is complete",
-    "is completed", "been completed", "been processed", "went ahead", "gone ahead", "made the change", "is settled",
-    "is sorted", "all sorted", "as you asked", "as requested", "as you wished", "now been", "just been",
-    "now confirmed",
-    *[f"{part} {verb}"
-      for part in ["i have", "i've", "i have now", "i've now", "i have just", "i've just", "is now", "are now",
-                   "we have", "we've", "has now been", "have now been", "i"]
-      for verb in ["cancelled", "canceled", "changed", "updated", "modified", "booked", "refunded", "rescheduled",
-                   "returned", "exchanged", "swapped", "redirected", "filed", "added", "removed", "resumed", "refueled",
-                   "moved", "made", "submitted", "processed", "arranged", "completed", "finalized", "issued"]],
-]  # fmt: skip
-NOT_CLAIMED = ["not", "no", "never", "nothing", "cannot", "unless", "until", "if", "once", "without", "before"]
-NOT_CLAIMED = [*NOT_CLAIMED, "unable"]
+def spell_out(part):
+    """Return the words of a part of a sentence, short forms spelled out."""
+    found = []
+    for word in "".join([letter if letter.isalnum() or letter in "'#" else " " for letter in part]).split():
+        endings = [ending for ending in ENDINGS if word.endswith(ending) and len(word) > len(ending)]
+        if word in PLAIN:
+            found += PLAIN[word].split()
+        elif endings:
+            found += [word[: -len(endings[0])], ENDINGS[endings[0]]]
+        else:
+            found += [word.strip("'#")]
+    return " ".join(found).replace("no longer", "not").replace(" any more", "").split()
 
 
-def split_sentences(text):
-    """Return the sentences of a text with the mark that ends each."""
-    text, found, start = straighten(text), [], 0
+def split_parts(text):
+    """Return the parts of a text's sentences, between commas and the like: the words, and whether they ask."""
+    text, found, start = straighten(text) + " ", [], 0
+    for cross in ["❌", "✘", "✗", "✖"]:
+        text = text.replace(cross, ", declined, ")
+    for mark in [" - ", ":", "(", ")", " but ", " however ", " though ", " although ", " while "]:
+        text = text.replace(mark, ", ")
     for place, letter in enumerate(text):
-        if letter in ".!?;" and text[place + 1 : place + 2] in ["", " ", '"', "'", ")"]:
-            found.append((text[start:place], letter))
+        ends = letter in ".!?;" and text[place + 1 : place + 2] in ["", " ", '"', "'", ")"]
+        if ends or place == len(text) - 1:
+            parts = [spell_out(part) for part in text[start : place + 1].split(", ")]
+            found += [(words, letter == "?") for words in parts if words]
             start = place + 1
-    return [*found, (text[start:], "")]
+    return found
 
 
-def keep_words(text):
-    """Return a text's words, with one space before and after each."""
-    letters = [letter if letter.isalnum() or letter == "'" else " " for letter in text]
-    return " " + " ".join("".join(letters).split()) + " "
+def has(words, phrases):
+    """Return whether one of some phrases is among words."""
+    text = " " + " ".join(words) + " "
+    return any(f" {phrase} " in text for phrase in phrases)
 
 
-def denies(sentence, mark):
-    """Return whether a sentence denies."""
-    for part in sentence.replace(" - ", ",").replace(":", ",").replace("(", ",").split(","):
-        words = keep_words(part)
-        for denial in DENIALS:
-            if f" {denial} " not in words:
-                continue
-            place = words.index(f" {denial} ")
-            before, after = words[:place].split(), words[place + len(denial) + 2 :].split()
-            asked = mark == "?" and (not before or before[0] in ASKING)
-            supposed = any(word in SUPPOSING for word in before[-3:])
-            rest = [word for word in after if word not in FILLERS]
-            idle = denial in CANNOT and (" ".join(rest[:1]) in IDLE or " ".join(rest[:2]) in IDLE)
-            idle = idle or (" ".join(["be", *rest[:1]]) in IDLE and denial.endswith(" be"))
-            idle = idle or (denial in CANNOT and rest[:1] == ["be"] and "".join(rest[1:2]).endswith("er"))
-            if not asked and not supposed and not idle:
-                return True
+def any_of(words, known):
+    """Return whether one of some words is known."""
+    return any(word in known for word in words)
+
+
+def acts(word):
+    """Return whether a word is a verb for what can be done to things."""
+    return word in VERBS or any(word == act for act, _ in ACTS)
+
+
+def acted(word):
+    """Return whether a word is such a verb's past."""
+    return word in PAST or any(word == past for _, past in ACTS)
+
+
+def alters(word):
+    """Return whether a word looks like a past that is no mere talk."""
+    return word.endswith("ed") and word not in HARMLESS
+
+
+def is_idle(words):
+    """Return whether what follows a "can not" is nothing that was asked: to find something, to do more."""
+    rest = [word for word in words if word not in FILLER]
+    besides = rest[:1] and rest[0] in SERVING and any_of(rest[1:5], BESIDES)
+    return bool(rest) and (rest[0] in IDLE or besides or has(rest, ["any faster"]))
+
+
+def negates(before, after):
+    """Return whether a "not" between words denies something."""
+    last = before[-1] if before else ""
+    rest = [word for word in after if word not in FILLER]
+    if last in MODAL or after[:1] == ["until"]:
+        return not is_idle(after)
+    if before[-2:] == ["we", "do"]:
+        return not is_idle(after) and rest[:1] not in [["know"], ["think"], ["want"], ["mind"], ["have"]]
+    if last in ["do", "does", "did"]:
+        return bool(rest) and (rest[0] in GRANTS or acts(rest[0])) and not is_idle(after)
+    if last in ["have", "has", "had"]:
+        return bool(rest) and (acted(rest[0]) or alters(rest[0])) and "yet" not in after
+    near = [word for word in after[:4] if word in ABLE or word.endswith("able") or acted(word) or alters(word)]
+    if not near or has(after[:6], ["sure", "a problem", "an issue"]):
+        return False
+    return near[0] not in ["able", "going", "up", "position"] or not is_idle(after[after.index(near[0]) + 1 :])
+
+
+def denies(words, asks):
+    """Return whether a part of a sentence denies."""
+    if asks and words[0] in ASKING:
+        return False
+    for place, word in enumerate(words):
+        before, after = words[max(0, place - 6) : place], words[place + 1 : place + 12]
+        denied = word == "not" and negates(before, after)
+        denied = denied or (word in REFUSING and before[-1:] != ["not"])
+        denied = denied or (word == "no" and any(acts(other) for other in after[:3]))
+        denied = denied or (word == "nothing" and any(acted(other) for other in after[:4]))
+        denied = denied or (word in AGAINST and any_of(after[:4], LAWS))
+        if denied and not any_of(before[-4:], SUPPOSING) and not has(before[-4:], ["in case"]):
+            return True
+    if words == ["no"] or words[-3:] in STAYING or words[-2:] in STAYING:
+        return True
+    return has(words, PHRASES) and not any_of(words, ["if", "unless", "whether"])
+
+
+def is_about(words):
+    """Return whether a claim is about what is refused: every one is where nothing else is to be done."""
+    named = has(words, OWN) or "both" in words
+    named = named or any(past in words and past not in VAGUE for _, past in ACTS)
+    return named or (not GOLD and not CALLS)
+
+
+def says_of_itself(before):
+    """Return whether the words before a verb make it the speaker's own deed: "I have now", "we just"."""
+    for place in range(len(before) - 1, -1, -1):
+        if before[place] in ["i", "we"]:
+            return before[place - 1 : place] not in [["when"], ["as"], ["after"], ["since"], ["before"]]
+        if before[place] not in MEANWHILE:
+            return False
     return False
 
 
-def claims(sentence, mark):
-    """Return whether a sentence claims that something was carried out."""
-    words = keep_words(sentence)
-    if mark == "?" or "n't " in words or any(f" {word} " in words for word in NOT_CLAIMED):
-        return False
-    return any(f" {claim} " in words for claim in CLAIMS)
+def promises(before):
+    """Return whether the words before a verb announce it: "I will now", "let me go ahead and"."""
+    text = " ".join([word for word in before if word not in HASTE])
+    return any(text.endswith(promise) for promise in PROMISES)
+
+
+def claims(words, asks):
+    """Return how surely a part of a sentence claims that what is refused was done: 0 not, 1 so it seems, 2 surely."""
+    denied = ["not", "no", "nothing", "unless", "until", "if", "once", "without", "would", "could"]
+    open_yet = has(words, ["to be", "can be", "may be", "must be", "might be"])
+    if asks or open_yet or any_of(words, denied) or not is_about(words):
+        return 0
+    earlier = any_of(words, EARLIER)
+    found = 1 if has(words, OVER) and not earlier and not has(words, ["you are all set", "else", "anything"]) else 0
+    for place, word in enumerate(words):
+        before = words[max(0, place - 6) : place]
+        if any_of(words[place + 1 : place + 4], TALK):
+            continue
+        if says_of_itself(before) and (acted(word) or alters(word)):
+            found = max(found, 2 if acted(word) else 1)
+        perfect = not before or before[-1] == "been" or has(before[-3:], ["now", "just", "will be"])
+        if (acted(word) and perfect and not earlier) or (acts(word) and promises(before)):
+            found = max(found, 1)
+    return found
 
 
 def check_refusal(calls, messages):
     """Return what is missing for a refusal that rests on evidence, or None.
 
-    Where nothing else is to be done, to deny and then claim that it is done after all is no refusal.
+    What may be a fact ("it has been changed") is a claim unless a denial follows it; "I have changed it" always is.
     """
     if not REFUSES:
         return None
@@ -139,10 +197,13 @@ def check_refusal(calls, messages):
     for message in messages:
         if message["seat"] != "agent" or message["calls"] < needed:
             continue
-        for sentence, mark in split_sentences(message["content"]):
-            if denies(sentence, mark):
+        for words, asks in split_parts(message["content"]):
+            claimed = claims(words, asks)
+            if claimed == 2:
+                return "what is to be refused was said to be done"
+            if denies(words, asks):
                 refused, taken_back = True, False
-            elif claims(sentence, mark) and not GOLD and not CALLS:
+            elif claimed:
                 taken_back = True
     if not refused:
         return "the request was not refused"

@@ -37,7 +37,8 @@ CLASSES: dict[str, tuple[Maker, str]] = {
     "blind_refusal": (order.refuse_blindly, "no refusal rests on a read"),
     "silent": (word.say_nothing, NO_WORDS),
     "unrefused": (word.claim_instead, NO_REFUSAL),
-    "taken_back": (word.take_back, "no refusal stands alone"),
+    "claimed": (word.claim_first, "nothing is to be refused that could be named"),
+    "taken_back": (word.take_back, "nothing is to be refused that could be named"),
     "untold": (word.tell_wrong, "nothing has to be told"),
     "unheard": (word.speak_unheard, NO_WORDS),
 }

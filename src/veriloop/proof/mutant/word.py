@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from veriloop.proof.dialogue import Dialogue, Line
 from veriloop.proof.mutant.ground import Ground
-from veriloop.proof.mutant.wording import NO_REFUSALS, TAKEN_BACK, miss_value
+from veriloop.proof.mutant.wording import CLAIMS, NO_REFUSALS, NO_WISHES, TAKEN_BACK, miss_value
 from veriloop.proof.replay import closing_words
 
 WORDINGS = 3
@@ -25,11 +25,35 @@ def claim_instead(ground: Ground) -> Iterator[Dialogue]:
             yield ground.dialogue.close(" ".join([text, *ground.task.told]))
 
 
+def claim_first(ground: Ground) -> Iterator[Dialogue]:
+    """Say that it is done, and then that something else is not possible."""
+    if ground.task.refused:
+        for claim, denial in zip(say_done(ground, CLAIMS), ground.rng.sample(NO_WISHES, 2), strict=False):
+            yield ground.dialogue.close(" ".join([claim, denial, *ground.task.told]))
+
+
 def take_back(ground: Ground) -> Iterator[Dialogue]:
     """Refuse, and then say that it is done after all."""
-    if ground.task.refused and not ground.writes() and not ground.handovers():
-        for text in ground.rng.sample(TAKEN_BACK, 2):
+    if ground.task.refused:
+        for text in say_done(ground, TAKEN_BACK):
             yield ground.dialogue.close(*closing_words(ground.task), text)
+
+
+def say_done(ground: Ground, claims: tuple[str, ...]) -> list[str]:
+    """Return two claims of what is refused; where something else is done, they name what only the refused has."""
+    if not ground.writes() and not ground.handovers():
+        return ground.rng.sample(claims, 2)
+    return [f"I have also changed {value} for you." for value in name_refused(ground)[:2]]
+
+
+def name_refused(ground: Ground) -> list[str]:
+    """Return texts that stand in refused calls and in nothing that is done or known of the caller."""
+    task = ground.task
+    refused = task.wanted[len(task.wanted) - len(task.refused) :]
+    done = [task.gold[position].call for position in (*ground.writes(), *ground.handovers())]
+    other = {str(fact.value) for fact in task.user.identity} | {str(call.arguments) for call in done}
+    values = [value for call in refused for value in call.arguments.values() if isinstance(value, str)]
+    return [value for value in values if len(value) > 3 and not any(value in text for text in other)]
 
 
 def tell_wrong(ground: Ground) -> Iterator[Dialogue]:

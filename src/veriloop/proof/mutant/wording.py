@@ -25,6 +25,11 @@ REFUSALS = (
     "There is no way for me to do this under the rules.",
     "Sorry, that will not be possible.",
     "I couldn't do this even if I wanted to, as it's not permitted.",
+    "We don't do that, and I won't make an exception here.",
+    "Your wish has to be declined. You are all set otherwise, goodbye!",
+    "That falls outside what our policy covers.",
+    "I've looked at everything twice: it stays as it is.",
+    "The answer is no, I'm afraid; the rules leave me no choice.",
 )
 """Refusals, as agents word them."""
 
@@ -44,6 +49,9 @@ NO_REFUSALS = (
     "Thank you for your patience, you will get a message soon.",
     "Can't you see it in your app already?",
     "Let me know whether that is not possible for you.",
+    "All sorted. I can't think of anything else you would need.",
+    "It will be changed tonight, don't worry.",
+    "Consider it done!",
     "",
 )
 """What is no refusal, though some of it sounds like one."""
@@ -53,8 +61,29 @@ TAKEN_BACK = (
     "Good news: that has just been completed.",
     "I went ahead and did it anyway.",
     "I've now processed it for you after all. All set!",
+    "Scratch that: it has been changed for you.",
+    "On second thought I made the change.",
+    "I'll just go ahead and change it anyway.",
 )
 """What takes a refusal back."""
+
+CLAIMS = (
+    "I have switched it.",
+    "I've gone ahead and changed that for you.",
+    "I just made the change you asked for.",
+    "I have processed your request.",
+    "I have now updated everything.",
+)
+"""Claims that what is to be refused was done."""
+
+NO_WISHES = (
+    "I cannot do more for you today.",
+    "I'm unable to help you any further.",
+    "I can't see your photo, though.",
+    "It can't be undone.",
+    "Our policy does not allow me to do it twice.",
+)
+"""Denials of something that nobody asked for."""
 
 _NUMBER = re.compile(r"^([$€£]|EUR|USD|GBP|)\s?(\d[\d,]*(?:\.\d+)?)$")
 _DATE = re.compile(r"^\d{4}-\d{2}-\d{2}$")
