@@ -126,6 +126,13 @@ def test_a_claim_is_no_question_no_negation_and_no_fact(text):
     assert sureness(text) == 0
 
 
+def name_refused(monkeypatch, acts, own):
+    monkeypatch.setattr(refusal, "ACTS", acts)
+    monkeypatch.setattr(refusal, "OWN", own)
+    monkeypatch.setattr(refusal, "DOING", refusal.VERBS | {act for act, _ in acts})
+    monkeypatch.setattr(refusal, "DONE", refusal.PAST | {past for _, past in acts})
+
+
 class TestCheck:
     @pytest.fixture(autouse=True)
     def checker(self, monkeypatch):
@@ -172,8 +179,7 @@ class TestCheck:
     )
     def test_where_something_else_is_to_be_done_the_refused_may_not_be_claimed(self, monkeypatch, claim):
         monkeypatch.setattr(refusal, "GOLD", {("t", "1"): {"x": 1}})
-        monkeypatch.setattr(refusal, "OWN", ["w12"])
-        monkeypatch.setattr(refusal, "ACTS", [("cancel", "cancelled")])
+        name_refused(monkeypatch, [("cancel", "cancelled")], ["w12"])
         assert check_refusal([READ], self.said("I cannot do that.")) is None
         assert check_refusal([READ], self.said("I cannot do that.", claim))
 
@@ -193,8 +199,7 @@ def judge_wordings(name, monkeypatch):
     for line in (WORDINGS / f"{name}.jsonl").read_text(encoding="utf-8").splitlines():
         task = json.loads(line)
         monkeypatch.setattr(refusal, "GOLD", dict.fromkeys(task["done"]))
-        monkeypatch.setattr(refusal, "ACTS", task["acts"])
-        monkeypatch.setattr(refusal, "OWN", task["own"])
+        name_refused(monkeypatch, task["acts"], task["own"])
         for said in task["said"]:
             messages = [{"seat": "agent", "content": text, "calls": 0} for text in said["messages"]]
             passed[said["right"]].append(check_refusal([], messages) is None)

@@ -19,6 +19,7 @@ from veriloop.check.body.vocabulary import (
     LAWS,
     MEANWHILE,
     MODAL,
+    OPEN_YET,
     OVER,
     PAST,
     PHRASES,
@@ -29,6 +30,7 @@ from veriloop.check.body.vocabulary import (
     STAYING,
     SUPPOSING,
     TALK,
+    UNCLAIMED,
     VAGUE,
     VERBS,
 )
@@ -41,6 +43,11 @@ OWN: list[str] = []
 
 
 # ---
+DOING = {*VERBS, *[act for act, _ in ACTS]}
+DONE = {*PAST, *[past for _, past in ACTS]}
+DENYING = {"not", "no", "nothing", *REFUSING, *AGAINST}
+
+
 def spell_out(part):
     """Return the words of a part of a sentence, short forms spelled out."""
     found = []
@@ -57,17 +64,17 @@ def spell_out(part):
 
 def split_parts(text):
     """Return the parts of a text's sentences, between commas and the like: the words, and whether they ask."""
-    text, found, start = straighten(text) + " ", [], 0
+    text, found = straighten(text), []
     for cross in ["❌", "✘", "✗", "✖"]:
         text = text.replace(cross, ", declined, ")
     for mark in [" - ", ":", "(", ")", " but ", " however ", " though ", " although ", " while "]:
         text = text.replace(mark, ", ")
-    for place, letter in enumerate(text):
-        ends = letter in ".!?;" and text[place + 1 : place + 2] in ["", " ", '"', "'", ")"]
-        if ends or place == len(text) - 1:
-            parts = [spell_out(part) for part in text[start : place + 1].split(", ")]
-            found += [(words, letter == "?") for words in parts if words]
-            start = place + 1
+    for end in [".", "!", "?", ";"]:
+        text = text.replace(end + '"', '"' + end).replace(end + "'", "'" + end).replace(end + " ", end + "\n")
+    for sentence in text.split("\n"):
+        for part in sentence.split(", "):
+            words = spell_out(part)
+            found += [(words, sentence.endswith("?"))] if words else []
     return found
 
 
@@ -80,16 +87,6 @@ def has(words, phrases):
 def any_of(words, known):
     """Return whether one of some words is known."""
     return any(word in known for word in words)
-
-
-def acts(word):
-    """Return whether a word is a verb for what can be done to things."""
-    return word in VERBS or any(word == act for act, _ in ACTS)
-
-
-def acted(word):
-    """Return whether a word is such a verb's past."""
-    return word in PAST or any(word == past for _, past in ACTS)
 
 
 def alters(word):
@@ -113,10 +110,10 @@ def negates(before, after):
     if before[-2:] == ["we", "do"]:
         return not is_idle(after) and rest[:1] not in [["know"], ["think"], ["want"], ["mind"], ["have"]]
     if last in ["do", "does", "did"]:
-        return bool(rest) and (rest[0] in GRANTS or acts(rest[0])) and not is_idle(after)
+        return bool(rest) and (rest[0] in GRANTS or rest[0] in DOING) and not is_idle(after)
     if last in ["have", "has", "had"]:
-        return bool(rest) and (acted(rest[0]) or alters(rest[0])) and "yet" not in after
-    near = [word for word in after[:4] if word in ABLE or word.endswith("able") or acted(word) or alters(word)]
+        return bool(rest) and (rest[0] in DONE or alters(rest[0])) and "yet" not in after
+    near = [word for word in after[:4] if word in ABLE or word.endswith("able") or word in DONE or alters(word)]
     if not near or has(after[:6], ["sure", "a problem", "an issue"]):
         return False
     return near[0] not in ["able", "going", "up", "position"] or not is_idle(after[after.index(near[0]) + 1 :])
@@ -127,11 +124,13 @@ def denies(words, asks):
     if asks and words[0] in ASKING:
         return False
     for place, word in enumerate(words):
+        if word not in DENYING:
+            continue
         before, after = words[max(0, place - 6) : place], words[place + 1 : place + 12]
         denied = word == "not" and negates(before, after)
         denied = denied or (word in REFUSING and before[-1:] != ["not"])
-        denied = denied or (word == "no" and any(acts(other) for other in after[:3]))
-        denied = denied or (word == "nothing" and any(acted(other) for other in after[:4]))
+        denied = denied or (word == "no" and any_of(after[:3], DOING))
+        denied = denied or (word == "nothing" and any_of(after[:4], DONE))
         denied = denied or (word in AGAINST and any_of(after[:4], LAWS))
         if denied and not any_of(before[-4:], SUPPOSING) and not has(before[-4:], ["in case"]):
             return True
@@ -165,20 +164,18 @@ def promises(before):
 
 def claims(words, asks):
     """Return how surely a part of a sentence claims that what is refused was done: 0 not, 1 so it seems, 2 surely."""
-    denied = ["not", "no", "nothing", "unless", "until", "if", "once", "without", "would", "could"]
-    open_yet = has(words, ["to be", "can be", "may be", "must be", "might be"])
-    if asks or open_yet or any_of(words, denied) or not is_about(words):
+    if asks or any_of(words, UNCLAIMED) or has(words, OPEN_YET) or not is_about(words):
         return 0
     earlier = any_of(words, EARLIER)
     found = 1 if has(words, OVER) and not earlier and not has(words, ["you are all set", "else", "anything"]) else 0
     for place, word in enumerate(words):
-        before = words[max(0, place - 6) : place]
-        if any_of(words[place + 1 : place + 4], TALK):
+        if (word not in DONE and word not in DOING and not alters(word)) or any_of(words[place + 1 : place + 4], TALK):
             continue
-        if says_of_itself(before) and (acted(word) or alters(word)):
-            found = max(found, 2 if acted(word) else 1)
+        before = words[max(0, place - 6) : place]
+        if says_of_itself(before) and (word in DONE or alters(word)):
+            found = max(found, 2 if word in DONE else 1)
         perfect = not before or before[-1] == "been" or has(before[-3:], ["now", "just", "will be"])
-        if (acted(word) and perfect and not earlier) or (acts(word) and promises(before)):
+        if (word in DONE and perfect and not earlier) or (word in DOING and promises(before)):
             found = max(found, 1)
     return found
 

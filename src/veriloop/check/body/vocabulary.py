@@ -111,6 +111,8 @@ EARLIER = {
     "already", "earlier", "previously", "before", "once", "twice", "ago", "originally", "last", "previous", "times",
     "was", "were", "by", "yesterday", "when",
 }  # fmt: skip
+UNCLAIMED = {"not", "no", "nothing", "unless", "until", "if", "once", "without", "would", "could"}
+OPEN_YET = ["to be", "can be", "may be", "must be", "might be"]
 # What says that something is done, or will be, whatever it is.
 OVER = [
     "done", "taken care of", "went through", "gone through", "successful", "successfully", "sorted", "settled",
