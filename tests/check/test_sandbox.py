@@ -5,7 +5,7 @@ import functools
 import pytest
 
 from veriloop.check.allow import validate_checker
-from veriloop.check.sandbox import LONGEST_REASON, Sandbox, judge, trace_case
+from veriloop.check.sandbox import LONGEST_MESSAGE, LONGEST_REASON, LONGEST_SPEECH, Sandbox, judge, trace_case
 from veriloop.core.message import Change, ToolCall, ToolResult, Turn
 from veriloop.core.trace import StopReason, Trace
 from veriloop.core.verdict import Outcome
@@ -175,3 +175,46 @@ def test_half_a_character_spares_nobody_the_verdict(tasks):
     turns = (broken, Turn(seat="agent", tool_calls=(odd,), results=(result,)))
     found = judge(task, idle.model_copy(update={"turns": turns}))
     assert (found.outcome, found.reason) == (Outcome.FAIL, "Done ?")
+
+
+SAID = [
+    ({"content": "x" * 10_000_000}, "a message of 10000000 characters"),
+    ({"content": "x" * (LONGEST_MESSAGE + 1)}, f"a message of {LONGEST_MESSAGE + 1} characters"),
+    ({"arguments": {"note": "x" * 10_000_000}}, "a call of note of 10000004 characters"),
+    ({"arguments": {"x" * LONGEST_MESSAGE: 1}}, f"a call of note of {LONGEST_MESSAGE + 1} characters"),
+    ({"arguments": {"a": [{"b": ("x" * LONGEST_MESSAGE)}]}}, "a call of note"),
+    ({"arguments": {"a": [1] * LONGEST_MESSAGE}}, "a call of note"),
+]
+
+
+def say_more(trace, seat="agent", content="", arguments=None):
+    call = ToolCall(id="x", name="note", arguments=arguments or {})
+    called = {"tool_calls": (call,), "results": (ToolResult(call_id="x", content="{}"),)} if arguments else {}
+    return trace.model_copy(update={"turns": (*trace.turns, Turn(seat=seat, content=content, **called))})
+
+
+@pytest.mark.parametrize(("said", "reason"), SAID, ids=[reason for _, reason in SAID])
+def test_an_agent_that_says_more_than_is_judged_fails_unrun(tasks, said, reason, monkeypatch):
+    monkeypatch.setattr("veriloop.check.sandbox.shared_sandbox", lambda: pytest.fail("it ran"))
+    task = tasks[0].model_copy(update={"checker": PASS})
+    found = judge(task, say_more(make_trace(task), **said))
+    assert found.outcome is Outcome.FAIL
+    assert reason in found.reason and "turn 4" in found.reason and str(LONGEST_MESSAGE) in found.reason
+
+
+def test_what_is_long_but_not_too_long_is_judged(tasks):
+    task = tasks[0].model_copy(update={"checker": PASS})
+    trace = say_more(make_trace(task), content="x" * LONGEST_MESSAGE)
+    assert judge(task, say_more(trace, arguments={"note": "x" * (LONGEST_MESSAGE - 4)})).passed
+    for _ in range(LONGEST_SPEECH // LONGEST_MESSAGE):
+        trace = say_more(trace, content="x" * LONGEST_MESSAGE)
+    found = judge(task, trace)
+    assert found.outcome is Outcome.FAIL
+    assert f"characters in all, more than the {LONGEST_SPEECH}" in found.reason
+
+
+def test_what_the_user_says_is_not_the_agents_doing(tasks):
+    task = tasks[0].model_copy(update={"checker": PASS})
+    assert judge(task, say_more(make_trace(task), seat="user", content="x" * (LONGEST_MESSAGE + 1))).passed
+    void = say_more(make_trace(task, StopReason.PLAYER_ERROR, "endpoint down"), content="x" * (LONGEST_MESSAGE + 1))
+    assert judge(task, void).outcome is Outcome.ERROR, "a void dialogue says nothing"

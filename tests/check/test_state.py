@@ -69,6 +69,37 @@ def test_what_is_wrong_is_named(expect, changes, reason):
     assert reason in check_state(changes)
 
 
+TWICE = [
+    [change({"x": 1}, {"x": 2}), change({"x": 1}, {"x": 2})],
+    [change({"x": 1}, {"x": 3}), change({"x": 3}, {"x": 2})],
+    [change({"x": 1}, {"x": 2}), change({"x": 2}, {"x": 2})],
+    [change({"x": 1}, {"x": 2}), change({"x": 1}, {"x": 1}, key="2"), change({"x": 1}, {"x": 1}, key="2")],
+    [change({"x": 1}, {"x": 2}), change({}, {"y": 1}, table="free"), change({}, {"y": 2}, table="free")],
+]
+
+
+@pytest.mark.parametrize("changes", TWICE)
+def test_a_row_that_changed_twice_is_not_passed(expect, changes):
+    """A session reports the net change of a row; whatever says more is not the end of a dialogue."""
+    expect({("t", "1"): {"x": 2}}, free=["free"])
+    assert "stands among the changes twice" in check_state(changes)
+
+
+def test_a_new_row_without_a_field_is_a_change(expect):
+    expect({("t", "1"): {"x": 2}})
+    wanted = change({"x": 1}, {"x": 2})
+    assert "was changed though nobody asked" in check_state([wanted, change(None, {}, key="2")])
+    assert "was changed though nobody asked" in check_state([wanted, change({}, None, key="2")])
+
+
+@pytest.mark.parametrize("row", [{"x": 1}, {}, None])
+def test_a_row_that_is_as_it_was_is_no_change(expect, row):
+    expect({("t", "1"): {"x": 2}})
+    assert check_state([change({"x": 1}, {"x": 2}), change(row, row, key="2")]) is None
+    expect({("t", "1"): None})
+    assert check_state([change(row, row)]) == "('t', '1') was not changed", "it is not gone for never having been there"
+
+
 def test_a_row_taken_away(expect):
     expect({("t", "1"): None})
     assert check_state([change({"x": 1}, None)]) is None

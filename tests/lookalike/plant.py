@@ -63,13 +63,48 @@ def _cut(row: Row, rng: random.Random) -> bytes:
     return line[: rng.randrange(1, len(line) - 1)]
 
 
+_DIALECTS: tuple[Callable[[str, Any], str], ...] = (
+    lambda name, given: f"<tool_call>\n{json.dumps({'name': name, 'arguments': given})}\n</tool_call>",
+    lambda name, given: f"```json\n{json.dumps({'name': name, 'arguments': given}, indent=2)}\n```",
+    lambda name, given: f"<function={name}>{json.dumps(given)}</function>",
+    lambda name, given: f"<|python_tag|>{json.dumps({'name': name, 'parameters': given})}<|eom_id|>",
+    lambda name, given: f"[TOOL_CALLS] {json.dumps([{'name': name, 'arguments': given}])}",
+)
+
+
 def _call_in_text(row: Row, rng: random.Random) -> Row:
     place, message = _call_of(row)
     [call] = message.pop("tool_calls")
-    function = {"name": call["function"]["name"], "arguments": json.loads(call["function"]["arguments"])}
-    message["content"] += f"<tool_call>\n{json.dumps(function)}\n</tool_call>"
+    function = call["function"]
+    message["content"] += rng.choice(_DIALECTS)(function["name"], json.loads(function["arguments"]))
     del row["messages"][place + 1]["tool_call_id"]
     return row
+
+
+def _mislabel(row: Row, rng: random.Random) -> Row:
+    _, message = _call_of(row)
+    wanted = message["tool_calls"][-1]["id"]
+    result = next(said for said in row["messages"] if said.get("tool_call_id") == wanted)
+    if rng.randrange(2):
+        result["tool_call_id"] = "call_of_nobody"
+    else:
+        del result["tool_call_id"]
+    return row
+
+
+def _without_tools(row: Row, rng: random.Random) -> Row:
+    """Take the tools away, and the name of the domain, which would have them too."""
+    about = {**row["metadata"], "source_dialog_id": row["metadata"]["source_dialog_id"].replace("_dialog_", "_talk_")}
+    tools = rng.choice(({}, {"tools": None}, {"tools": "[]"}, {"tools": ""}))
+    return {**{key: value for key, value in row.items() if key != "tools"}, "metadata": about, **tools}
+
+
+def _edit_tools(change: Callable[[list[Row]], list[Row]]) -> Callable[[Row, random.Random], Row]:
+    return lambda row, rng: {**row, "tools": json.dumps(change(json.loads(row["tools"])))}
+
+
+def _empty(row: Row, rng: random.Random) -> Row:
+    return {**row, "answer": {**row["answer"], "content": rng.choice(("", " \n"))}}
 
 
 def _without_ids(row: Row, rng: random.Random) -> Row:
@@ -142,10 +177,15 @@ TURNS: dict[Fault, Turn] = {
     Fault.DIALECT: Turn(lambda row, rng: _edit_call(row, arguments=json.loads(
         _call_of(row)[1]["tool_calls"][0]["function"]["arguments"])), _calling),
     Fault.CALL_IDS: Turn(_without_ids, _calling),
+    Fault.RESULT_IDS: Turn(_mislabel, _calling),
     Fault.TOOL_ORDER: Turn(_swap, _calling),
     Fault.BAD_TOOLS: Turn(lambda row, rng: {**row, "tools": row["tools"][:50]}),
+    Fault.NO_TOOLS: Turn(_without_tools, _calling),
+    Fault.TOOL_DIALECT: Turn(_edit_tools(lambda tools: [tools[0]["function"], *tools[1:]])),
+    Fault.DUPLICATE_TOOL: Turn(_edit_tools(lambda tools: [*tools, tools[0]])),
     Fault.UNKNOWN_TOOL: Turn(lambda row, rng: _edit_call(row, name="look_up_everything"), _calling),
     Fault.BAD_ARGUMENTS: Turn(lambda row, rng: _edit_arguments(row, colour="red"), _calling),
+    Fault.EMPTY_REPLY: Turn(_empty, _speaking),
     Fault.UNGROUNDED: Turn(_answer, _speaking),
     Fault.DISAGREEMENT: Turn(_about(correct=0)),
     Fault.DUPLICATE: Turn(_twice, _calling, behind=True),

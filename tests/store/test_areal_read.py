@@ -180,6 +180,7 @@ ELSEWHERE = {
     # told by an audit alone
     Fault.BAD_FILE, Fault.CALL_IDS, Fault.TOOL_ORDER, Fault.BAD_TOOLS, Fault.UNKNOWN_TOOL, Fault.BAD_ARGUMENTS,
     Fault.UNGROUNDED, Fault.DUPLICATE, Fault.LEAKAGE, Fault.CONTRADICTION, Fault.TOO_LONG, Fault.PERSONAL_DATA,
+    Fault.RESULT_IDS, Fault.NO_TOOLS, Fault.TOOL_DIALECT, Fault.DUPLICATE_TOOL, Fault.EMPTY_REPLY,
 }  # fmt: skip
 
 

@@ -26,6 +26,8 @@ LIMITS: Any = {
 """For one case. A worker that is a second late, busy inside a single operation, is killed."""
 LONGEST_REASON = 20_000
 """Characters of a verdict's reason."""
+LONGEST_MESSAGE, LONGEST_SPEECH = 10_000, 100_000
+"""Characters of one message of the agent, or of one call's arguments, and of all of these in a dialogue."""
 LONGEST_OUTPUT = 10_000
 """Bytes that a checker may print; nobody reads them."""
 POLICY: Any = {"datetime": "call_host", "sleep": "call_host", "random_start": "call_host"}
@@ -114,19 +116,55 @@ def shared_sandbox() -> Sandbox:
 def judge(task: Task, trace: Trace) -> Verdict:
     """Return the checker's verdict on a dialogue.
 
-    A dialogue that a limit or a malformed message ended fails whatever its state; a void one is an ERROR, for it says
-    nothing about the agent.
+    A dialogue that a limit or a malformed message ended fails whatever its state, and so does one in which the agent
+    says more than can be judged; a void one is an ERROR, for it says nothing about the agent.
     """
     if trace.void:
         return Verdict(outcome=Outcome.ERROR, reason=f"void: {trace.error}")
     if trace.stop in _LOST:
         return Verdict(outcome=Outcome.FAIL, reason=f"stopped by {trace.stop.value}: {trace.error or 'limit reached'}")
+    if excess := find_excess(trace):
+        return Verdict(outcome=Outcome.FAIL, reason=excess)
     case = trace_case(trace)
     verdict = shared_sandbox().run(task.checker, [case])[0]
     if verdict.outcome is Outcome.ERROR and (mended := _mend_text(case)) != case:
         # Half a character, which JSON lets pass, is the agent's doing and must not spare it the verdict.
         return shared_sandbox().run(task.checker, [mended])[0]
     return verdict
+
+
+def find_excess(trace: Trace) -> str:
+    """Return in which message or call the agent says more than is judged, empty where it does not."""
+    total = 0
+    for place, turn in enumerate(trace.turns):
+        if turn.seat != "agent":
+            continue
+        told = [
+            ("a message", len(turn.spoken)),
+            *((f"a call of {c.name}", _measure(c.arguments)) for c in turn.tool_calls),
+        ]
+        for what, size in told:
+            total += size
+            if size > LONGEST_MESSAGE:
+                return f"turn {place} has {what} of {size} characters, more than the {LONGEST_MESSAGE} that are judged"
+    too_much = f"the agent says {total} characters in all, more than the {LONGEST_SPEECH} that are judged"
+    return too_much if total > LONGEST_SPEECH else ""
+
+
+def _measure(value: Any) -> int:
+    """Return the characters of all texts in plain data, however deep."""
+    size, left = 0, [value]
+    while left:
+        item = left.pop()
+        if isinstance(item, str):
+            size += len(item)
+        elif isinstance(item, dict):
+            left += [*item, *item.values()]
+        elif isinstance(item, list | tuple):
+            left += item
+        else:
+            size += 1
+    return size
 
 
 def _mend_text(value: Any) -> Any:

@@ -27,7 +27,7 @@ class Mend(StrEnum):
     """What a cleaned copy makes of rows with a fault."""
 
     MENDED = "mended"
-    """The row is written anew without it."""
+    """The row is written anew without it; where that cannot be done, it is treated as gated."""
     DROPPED = "dropped"
     """The row is left out, whatever is asked for."""
     GATED = "gated"
@@ -68,21 +68,31 @@ class Fault(StrEnum):
     CHANGED = "changed"
     """A row of our own export, or one of its dialogue, was changed or taken out; it is lost where it no longer fits."""
     CALL_IN_TEXT = "call_in_text"
-    """The second dialect of tool calls, `<tool_call>` in the text; it is read as a call."""
+    """A tool call in the text, as `<tool_call>` or in another dialect; it is read as a call."""
     MIXED_SEATS = "mixed_seats"
     """Tool calls of the other seat stand in a seat's view."""
     DIALECT = "dialect"
     """A tool call is not written as OpenAI's are: it is flat, or its arguments are an object that readers pad."""
     CALL_IDS = "call_ids"
     """A tool call has no id, or that of another call of its message."""
+    RESULT_IDS = "result_ids"
+    """A result has no id where its call has one, or an id that no call has."""
     TOOL_ORDER = "tool_order"
     """Results do not stand behind the calls that they answer, or a call has no result."""
     BAD_TOOLS = "bad_tools"
     """`tools` is no list of functions with schemas."""
+    NO_TOOLS = "no_tools"
+    """Tools are called, and nobody tells which there are: not the row, nor its domain, nor its system text."""
+    TOOL_DIALECT = "tool_dialect"
+    """A tool is not written as OpenAI's are: it is flat, or has an `input_schema`."""
+    DUPLICATE_TOOL = "duplicate_tool"
+    """A tool stands among the row's tools twice."""
     UNKNOWN_TOOL = "unknown_tool"
     """A call of a tool that the row, or its domain, does not have."""
     BAD_ARGUMENTS = "bad_arguments"
     """A call whose arguments the tool's schema does not allow."""
+    EMPTY_REPLY = "empty_reply"
+    """A reply to learn has neither text nor calls."""
     UNGROUNDED = "ungrounded"
     """A reply to learn states an identifier or amount that nothing before it in the dialogue has."""
     DISAGREEMENT = "disagreement"
@@ -125,10 +135,15 @@ FIXES: dict[Fault, str] = {
     Fault.CHANGED: "export it again from its run, or take its `veriloop` field out to use it as it stands",
     Fault.DIALECT: "write the call as {id, type, function: {name, arguments}}, arguments as JSON text",
     Fault.CALL_IDS: "number the calls, and give each result the number of its call",
+    Fault.RESULT_IDS: "give each result the id of the call that it answers, or drop the row",
     Fault.TOOL_ORDER: "put each result right behind the message that calls for it, or drop the row",
     Fault.BAD_TOOLS: "write the tools as OpenAI has them, as a list or as its JSON text, or drop the row",
+    Fault.NO_TOOLS: "give the row the tools that it was made with, or name its domain",
+    Fault.TOOL_DIALECT: "write the tool as {type, function: {name, description, parameters}}",
+    Fault.DUPLICATE_TOOL: "list each tool once; where the two differ, find out which was meant",
     Fault.UNKNOWN_TOOL: "name the tool among the row's tools, or drop the row",
     Fault.BAD_ARGUMENTS: "correct the call, or drop the row",
+    Fault.EMPTY_REPLY: "drop the row, or take the reply out of what is learned",
     Fault.UNGROUNDED: "read the reply: where it is made up, drop the row",
     Fault.DUPLICATE: "drop the later row",
     Fault.LEAKAGE: "do not train on it: scores on the benchmark would mean nothing",
@@ -146,7 +161,8 @@ FIXES: dict[Fault, str] = {
 
 _WARNINGS = (
     Fault.NO_ID, Fault.NO_DOMAIN, Fault.NO_DB_PATH, Fault.CHANGED, Fault.DIALECT, Fault.CALL_IDS, Fault.UNGROUNDED,
-    Fault.DISAGREEMENT, Fault.DUPLICATE, Fault.CONTRADICTION, Fault.TOO_LONG,
+    Fault.DISAGREEMENT, Fault.DUPLICATE, Fault.CONTRADICTION, Fault.TOO_LONG, Fault.NO_TOOLS, Fault.TOOL_DIALECT,
+    Fault.DUPLICATE_TOOL,
 )  # fmt: skip
 _NOTES = (Fault.LOST, Fault.TURN_ROWS, Fault.NOT_REPLAYABLE, Fault.PERSONAL_DATA)
 SEVERITIES: dict[Fault, Severity] = {
@@ -154,10 +170,10 @@ SEVERITIES: dict[Fault, Severity] = {
     for fault in Fault
 }
 _MENDED = (
-    Fault.NULL_ARGUMENTS, Fault.CALL_IN_TEXT, Fault.MIXED_SEATS, Fault.DIALECT, Fault.CALL_IDS, Fault.TOOL_ORDER,
-    Fault.CHANGED,
+    Fault.NULL_ARGUMENTS, Fault.CALL_IN_TEXT, Fault.MIXED_SEATS, Fault.DIALECT, Fault.CALL_IDS, Fault.RESULT_IDS,
+    Fault.TOOL_ORDER, Fault.CHANGED, Fault.TOOL_DIALECT, Fault.DUPLICATE_TOOL,
 )  # fmt: skip
-_DROPPED = (Fault.DUPLICATE, Fault.DUPLICATE_ID)
+_DROPPED = (Fault.BAD_FILE, Fault.BAD_JSON, Fault.DUPLICATE, Fault.DUPLICATE_ID)
 MENDS: dict[Fault, Mend] = {
     fault: Mend.MENDED if fault in _MENDED else Mend.DROPPED if fault in _DROPPED else Mend.GATED for fault in Fault
 }

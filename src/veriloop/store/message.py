@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from veriloop.store.chat import Row
+from veriloop.store.embedded import Knows, cut_out, find_embedded
 from veriloop.store.fault import Fault, Note, RowError, drop_nulls
 from veriloop.store.file import parse_json
 
@@ -18,12 +19,24 @@ class MessageReader:
     """Reads a row's messages, one after the other, into OpenAI's form.
 
     own: a row that we exported, whose calls are as they were meant. foreign_tools: what only the other seat has.
+    called: the ids that calls of the row have; without it, a result may have any id. knows: tells the row's tools,
+    whose calls are looked for in texts.
     """
 
-    def __init__(self, note: Note, *, own: bool = False, foreign_tools: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        note: Note,
+        *,
+        own: bool = False,
+        foreign_tools: Collection[str] = (),
+        called: Collection[str] | None = None,
+        knows: Knows = lambda _name: False,
+    ) -> None:
         self._note, self._own, self._foreign = note, own, frozenset(foreign_tools)
+        self._called, self._knows = called, knows
         self._calls = 0
         self._open: list[str] = []
+        self._last: list[str] = []
 
     def read(self, raw: Any, where: str) -> Row:
         """Return one message with the fields that trainers know."""
@@ -33,8 +46,8 @@ class MessageReader:
         if role is None or content is None:
             raise RowError(Fault.BAD_ROW, f"{where} is no message with a role and text")
         calls = [self._read_call(call, where) for call in _listed(raw, where)]
-        if role in ("user", "assistant") and not self._own and "<tool_call>" in content:
-            content, embedded = self._lift(content, where)
+        if not self._own and role in ("user", "assistant"):
+            content, embedded = self._lift(content, where, role)
             calls += embedded
         if not self._own:
             self._check_seat(role, calls, where)
@@ -44,17 +57,28 @@ class MessageReader:
         if calls:
             message["tool_calls"] = calls
         if role == "tool":
-            message |= self._name_call(raw.get("tool_call_id"))
-        self._open += [call["id"] for call in calls]
+            message |= self._name_call(raw.get("tool_call_id"), where)
+        else:
+            self._last = [call["id"] for call in calls]
+            self._open += self._last
         return message
 
-    def _lift(self, content: str, where: str) -> tuple[str, list[Row]]:
-        found = [_parse(text, where) for text in _EMBEDDED.findall(content)]
-        calls = [self._read_call(_spell(call), where) for call in found]
-        if not calls:
-            raise RowError(Fault.BAD_CALL, f"{where} has a <tool_call> that is not closed")
-        self._note(Fault.CALL_IN_TEXT, f"{where} has {len(calls)} <tool_call> in its text")
-        return _EMBEDDED.sub("", content).strip(), calls
+    def _lift(self, content: str, where: str, role: str) -> tuple[str, list[Row]]:
+        """Return a text without the calls in it, and these."""
+        calls: list[Row] = []
+        if "<tool_call>" in content:
+            found = [_parse(text, where) for text in _EMBEDDED.findall(content)]
+            calls += [self._read_call(_spell(call), where) for call in found]
+            if not calls:
+                raise RowError(Fault.BAD_CALL, f"{where} has a <tool_call> that is not closed")
+            self._note(Fault.CALL_IN_TEXT, f"{where} has {len(calls)} <tool_call> in its text")
+            content = _EMBEDDED.sub("", content).strip()
+        others = find_embedded(content, self._knows) if role == "assistant" else []
+        for one in others:
+            calls += [self._read_call(_spell({"name": n, "arguments": given}), where) for n, given in one.calls]
+            names = ", ".join(name for name, _ in one.calls)
+            self._note(Fault.CALL_IN_TEXT, f"{where} calls {names} in its text, as {one.dialect}")
+        return cut_out(content, others) if others else content, calls
 
     def _read_call(self, raw: Any, where: str) -> Row:
         call = raw.get("function", raw) if isinstance(raw, dict) else None
@@ -75,13 +99,29 @@ class MessageReader:
             return _make_call(raw, name, given, self._calls)
         return _make_call(raw, name, json.dumps(arguments, ensure_ascii=False), self._calls)
 
-    def _name_call(self, given: Any) -> Row:
-        """Return which call a result answers: the one it names, else the first that has no result yet."""
-        if isinstance(given, str) and given:
-            if given in self._open:
-                self._open.remove(given)
-            return {"tool_call_id": given}
-        return {"tool_call_id": self._open.pop(0)} if self._open else {}
+    def _name_call(self, given: Any, where: str) -> Row:
+        """Return which call a result answers.
+
+        It is the one that it names, else the first that has no result yet; where no call has the name, the only one
+        right before it that has no result.
+        """
+        named = given if isinstance(given, str) else ""
+        stray = bool(named) and self._called is not None and named not in self._called and named not in self._open
+        waiting = [number for number in self._last if number in self._open]
+        if named and not (stray and len(waiting) == 1):
+            if stray:
+                self._note(Fault.RESULT_IDS, f"{where} has the id {named!r}, which no call has")
+            elif named in self._open:
+                self._open.remove(named)
+            return {"tool_call_id": named}
+        if not self._open:
+            return {}
+        answered = waiting[0] if named else self._open[0]
+        self._open.remove(answered)
+        if self._called and answered in self._called:
+            what = f"has the id {named!r}, which no call has" if named else "is a result without the id of its call"
+            self._note(Fault.RESULT_IDS, f"{where} {what}")
+        return {"tool_call_id": answered}
 
     def _check_seat(self, role: str, calls: list[Row], where: str) -> None:
         names = [call["function"]["name"] for call in calls]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from veriloop.domains.domain import Domain
 from veriloop.pipeline.audit import Settings, audit_data
+from veriloop.store.audit.result import Gate
 
 Row = dict[str, Any]
 CALL = {"id": "c0", "type": "function", "function": {"name": "get_parcel", "arguments": '{"tracking": "VP1"}'}}
@@ -31,7 +32,18 @@ BASES: list[Row] = [
     {"id": "1", "user_scenario": "Call them.", "evaluation_criteria": {"actions": [ACTION]}, "ticket": "x"},
     {"version": 1, "domain": "parcel", "initial": {"database": "train-0"}, "user": {}, "gold": []},
 ]  # fmt: skip
-TEXTS = ["<tool_call>{}</tool_call>", "{", "[]", "parcel", "assistant", "tool", "c0", "get_parcel", "../x"]
+TEXTS = [
+    "<tool_call>{}</tool_call>",
+    '```json\n{"name": "get_parcel", "arguments": {"tracking": null}}\n```',
+    "{",
+    "[]",
+    "parcel",
+    "assistant",
+    "tool",
+    "c0",
+    "get_parcel",
+    "../x",
+]
 NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 LEAVES = st.none() | st.booleans() | NUMBERS | st.text(max_size=8) | st.sampled_from(TEXTS)
 VALUES = st.recursive(
@@ -66,14 +78,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("any")
 
 
-@given(rows=st.lists(spoilt_rows(), min_size=1, max_size=4), section=st.sampled_from(["", "tasks", "simulations"]))
-def test_no_row_ends_in_a_traceback(folder: Path, parcel: Domain, rows: list[Row], section: str):
+@given(
+    rows=st.lists(spoilt_rows(), min_size=1, max_size=4),
+    section=st.sampled_from(["", "tasks", "simulations"]),
+    gate=st.sampled_from(["never", "error", "warning", "note"]),
+)
+def test_no_row_ends_in_a_traceback(folder: Path, parcel: Domain, rows: list[Row], section: str, gate: Gate):
     if section:
         (folder / "a.json").write_text(json.dumps({"info": {"environment_info": rows[0]}, section: rows}))
     else:
         (folder / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     path = folder / ("a.json" if section else "a.jsonl")
-    found = audit_data(path, Settings(domain="parcel", gate="error", fix=folder / f"out{path.suffix}"))
+    found = audit_data(path, Settings(domain="parcel", gate=gate, fix=folder / f"out{path.suffix}"))
     assert found.audit.rows == len(rows)
     assert found.cleaned and found.cleaned.kept + found.cleaned.dropped == len(rows)
-    assert found.after is None or found.after.passes("error")
+    assert found.after is None or found.after.passes(gate)

@@ -105,6 +105,7 @@ def test_arguments_in_another_order_are_the_same(tmp_path: Path):
         for row in rows[1:]:
             row["messages"][2]["tool_calls"] = [call]
             row["messages"].insert(3, {"role": "tool", "tool_call_id": "c", "content": ""})
+            row["messages"][0] = {"role": "system", "content": f"{SYSTEM} Tools: f(a, b)"}
         return rows[number : number + 1]
 
     one, other = '{"a": 1, "b": 2}', '{"b": 2, "a": 1}'

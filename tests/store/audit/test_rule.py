@@ -62,7 +62,7 @@ def asked(*calls: Row, **fields: Any) -> Row:
 def test_a_sound_row_has_no_fault():
     assert check(dialogue()) == {}
     assert check(dialogue(tools=TOOLS)) == {}
-    assert check({key: value for key, value in dialogue().items() if key != "tools"}) == {}
+    assert check(dialogue(tools=json.dumps(TOOLS, indent=1))) == {}
 
 
 CALLS: list[tuple[Fault, Row, str]] = [
@@ -82,7 +82,10 @@ CALLS: list[tuple[Fault, Row, str]] = [
     (Fault.TOOL_ORDER, dialogue(asked(call())), "message 2 has a call that no result follows"),
     (Fault.TOOL_ORDER, dialogue(*CALLED, RESULT), "message 4 is a result of no call"),
     (Fault.TOOL_ORDER, dialogue(asked(call()), {"role": "user", "content": "Well?"}, RESULT), "and 1 more"),
-    (Fault.TOOL_ORDER, dialogue(asked(call()), {**RESULT, "tool_call_id": "c9"}), "message 3 is a result of no call"),
+    (Fault.RESULT_IDS, dialogue(asked(call()), {**RESULT, "tool_call_id": "c9"}), "has the id 'c9', which no call has"),
+    (Fault.RESULT_IDS, dialogue(asked(call()), {**RESULT, "tool_call_id": None}), "without the id of its call"),
+    (Fault.RESULT_IDS, dialogue(*CALLED, {**RESULT, "tool_call_id": "c9"}), "message 4 has the id 'c9'"),
+    (Fault.TOOL_ORDER, dialogue(*CALLED, {**RESULT, "tool_call_id": "c9"}), "message 4 is a result of no call"),
     (Fault.DIALECT, dialogue(asked({"id": "c0", "name": "get_order", "arguments": '{"order": "1"}'}), RESULT), "flat"),
     (Fault.NULL_ARGUMENTS, dialogue(asked(call(arguments='{"order": "#W123", "count": null}')), RESULT), "count"),
     (Fault.BAD_ROW, {"messages": [{"role": "user", "content": "Hi"}]}, "no reply of the assistant's"),
@@ -116,13 +119,135 @@ def test_calls_that_are_as_they_may_be():
     last = dialogue()
     last["messages"][-1] = asked(call())
     assert check(last) == {}, "the call to learn has no result yet"
-    open_schema = {"name": "get_order", "parameters": {**SCHEMA, "additionalProperties": True}}
+    function = {"name": "get_order", "parameters": {**SCHEMA, "additionalProperties": True}}
+    open_schema = {"type": "function", "function": function}
     assert check(dialogue(asked(call(arguments='{"order": "1", "more": 2}')), RESULT, tools=[open_schema])) == {}
 
 
 def test_a_schema_that_leads_elsewhere_is_not_followed():
     far = {"name": "get_order", "parameters": {"$ref": "http://127.0.0.1:9/schema.json"}}
     assert "cannot be followed" in check(dialogue(tools=[far]))[Fault.BAD_TOOLS]
+
+
+UNTOLD = [{"tools": None}, {"tools": []}, {"tools": "[]"}, {"tools": " [] "}, {"tools": ""}]
+
+
+@pytest.mark.parametrize("fields", UNTOLD, ids=str)
+def test_calls_of_tools_that_nobody_tells(fields: Row, parcel: Domain):
+    found = check(dialogue(**fields))
+    assert set(found) == {Fault.NO_TOOLS} and "calls get_order" in found[Fault.NO_TOOLS]
+    talk = dialogue({"role": "assistant", "content": "Hm."}, **fields)
+    assert check(talk) == {}, "who calls nothing needs no tools"
+    told = dialogue(**fields)
+    told["messages"][0]["content"] += ' <tools>{"name": "get_order"}</tools>'
+    assert check(told) == {}, "the system text has them"
+    told["messages"][0]["content"] = told["messages"][0]["content"].replace("get_order", "get_orders")
+    assert set(check(told)) == {Fault.NO_TOOLS}
+    assert set(check(dialogue(**fields), parcel)) == {Fault.UNKNOWN_TOOL}, "the domain has others"
+
+
+def test_a_row_without_a_place_for_tools_needs_none():
+    assert check(simulation(), section="simulations") == {}
+
+
+FUNCTION = {"name": "get_order", "description": "Look.", "parameters": SCHEMA}
+ODD_TOOLS: list[tuple[Row, str]] = [
+    (FUNCTION, "get_order is listed flat"),
+    ({"type": "function", **FUNCTION}, "get_order is listed flat"),
+    ({"name": "get_order", "input_schema": SCHEMA}, "get_order is listed with an input_schema"),
+]
+
+
+@pytest.mark.parametrize(("tool", "what"), ODD_TOOLS)
+def test_tools_in_other_forms_are_read_and_told(tool: Row, what: str):
+    found = check(dialogue(tools=[tool]))
+    assert set(found) == {Fault.TOOL_DIALECT} and what in found[Fault.TOOL_DIALECT]
+    wrong = dialogue(asked(call(arguments='{"order": 3}')), RESULT, tools=[tool])
+    assert set(check(wrong)) == {Fault.TOOL_DIALECT, Fault.BAD_ARGUMENTS}, "its schema counts all the same"
+
+
+def test_a_tool_listed_twice():
+    found = check(dialogue(tools=[*TOOLS, TOOLS[0]]))
+    assert found == {Fault.DUPLICATE_TOOL: "get_order is listed 2 times"}
+
+
+@pytest.mark.parametrize("said", [{"content": ""}, {"content": " \n"}, {"content": None, "reasoning_content": "So."}])
+def test_empty_replies_to_learn(said: Row):
+    row = dialogue()
+    row["messages"][-1] = {"role": "assistant", **said}
+    assert set(check(row)) == {Fault.EMPTY_REPLY}
+    assert check({**row, "loss_on": [2]}) == {}, "it is not learned"
+
+
+CALL_TEXTS = [
+    'Let me look.\n```json\n{"name": "get_order", "arguments": {"order": "#W123"}}\n```',
+    '```\n[{"name": "get_order", "arguments": {"order": "#W123"}}, {"name": "list_days", "arguments": "{}"}]\n```',
+    '<function=get_order>{"order": "#W123"}</function>',
+    "Days: <function=list_days></function>",
+    '<|python_tag|>{"type": "function", "name": "get_order", "parameters": {"order": "#W123"}}<|eom_id|>',
+    '<|python_tag|>{"name": "list_days", "parameters": {}}; {"name": "list_days", "parameters": {}}',
+    '[TOOL_CALLS] [{"name": "get_order", "arguments": {"order": "#W123"}}]</s>',
+    '[TOOL_CALLS]get_order[ARGS]{"order": "#W123"}',
+    '{"name": "get_order", "arguments": {"order": "#W123"}}',
+    '{"type": "function", "function": {"name": "get_order", "arguments": "{\\"order\\": \\"#W123\\"}"}}',
+]
+
+
+@pytest.mark.parametrize("text", CALL_TEXTS)
+def test_calls_in_texts_of_other_dialects(text: str):
+    row = dialogue()
+    row["messages"][-1]["content"] = text
+    assert set(check(row)) == {Fault.CALL_IN_TEXT}
+    wrong = text.replace("#W123", "").replace('"order"', '"colour"').replace('\\"order', '\\"colour')
+    if wrong != text:
+        row["messages"][-1]["content"] = wrong
+        assert set(check(row)) == {Fault.CALL_IN_TEXT, Fault.BAD_ARGUMENTS}, "it is judged as a call"
+
+
+@pytest.mark.parametrize("text", CALL_TEXTS)
+def test_no_text_is_a_call_of_what_is_no_tool_or_of_anybody_else(text: str):
+    row = dialogue()
+    row["messages"][-1]["content"] = text.replace("get_order", "get_weather").replace("list_days", "list_nights")
+    assert check(row) == {}
+    row = dialogue()
+    row["messages"][1]["content"] = text
+    assert check(row) == {}, "users may quote what they like"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I would use get_order for that.",
+        'Write ```json\n{"name": "get_order"}\n``` and so on.',
+        'Its schema:\n```json\n{"name": "get_order", "description": "Look.", "parameters": {"type": "object"}}\n```',
+        'Its schema:\n```json\n{"name": "get_order", "parameters": {"type": "object", "properties": {}}}\n```',
+        '```json\n{"order": "#W123"}\n```',
+        '```json\n{"name": "get_order", "arguments": "later"}\n```',
+        '```json\n{"name": "get_order", "arguments": {"order": NaN}}\n```',
+        '```json\n{"name": "get_order", "arguments": {}} and more\n```',
+        "<function=get_order>order</function>",
+        '<function=get_order>{"order": "#W123"}',
+        '{"name": "get_order", "arguments": {}} is how one calls it',
+        "[TOOL_CALLS] none",
+        "<|python_tag|>",
+        "```" + "[" * 20_000,
+        "[]",
+        "{}",
+    ],
+)
+def test_texts_that_only_look_like_calls(text: str):
+    row = dialogue()
+    row["messages"][-1]["content"] = text
+    assert check(row) == {}
+
+
+def test_the_domains_tools_are_looked_for_in_texts(parcel: Domain):
+    name, user_tool = (next(t.name for t in parcel.tools.values() if t.seat == seat) for seat in ("agent", "user"))
+    for tool, called in ((name, True), (user_tool, False)):
+        said = {"role": "assistant", "content": f'<function={tool}>{{"x": 1}}</function>'}
+        row = dialogue({"role": "assistant", "content": "Hm."}, tools=None)
+        row["messages"][-1] = said
+        assert (Fault.CALL_IN_TEXT in check(row, parcel)) is called
 
 
 def test_the_domains_tools_stand_in_for_missing_ones(parcel: Domain):
@@ -159,7 +284,6 @@ def test_values_from_nowhere_are_named(said: str):
         "Order W123 comes to $54.04.",
         "Two of them make $108.08, on 2024-05-16 at 10:30.",
         "It has 4G, 250 MB and 128GB; 1st floor, 50%.",
-        "",
     ],
 )
 def test_values_that_have_a_source_or_are_none(said: str):

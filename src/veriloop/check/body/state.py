@@ -92,12 +92,16 @@ def compare_end(found, gold):
 
 
 def check_state(changes):
-    """Return what is wrong with the end state, or None."""
-    found = {}
+    """Return what is wrong with the end state, or None; a row that is as it was is no change, whoever lists it."""
+    found, listed = {}, {}
     for change in changes:
-        table = change["table"]
-        fields = differences(table, change["before"], change["after"])
-        if table not in FREE and fields != {}:
-            found[(table, change["key"])] = fields
+        table, before, after = change["table"], change["before"], change["after"]
+        place = (table, change["key"])
+        if place in listed:
+            return f"{place} stands among the changes twice"
+        listed[place] = True
+        fields = differences(table, before, after)
+        if table not in FREE and before != after and (before is None or fields != {}):
+            found[place] = fields
     problems = [compare_end(found, gold) for gold in [GOLD, *ALSO]]
     return None if None in problems else problems[0]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from veriloop.domains.domain import Domain
 from veriloop.store.areal_task import TaskRow
-from veriloop.store.audit.call import Calls, check_ids, check_order
+from veriloop.store.audit.call import Calls, check_ids, check_order, check_replies
 from veriloop.store.audit.document import HEAD, SINGLE
 from veriloop.store.audit.flag import check_flags
 from veriloop.store.audit.form import tell_form
@@ -65,6 +65,7 @@ class Rules:
             return self._replay_gold(sample, sample.task, notes)
         check_ids(sample.stood, note)
         check_order(sample, note)
+        check_replies(sample, note)
         check_flags(sample, note)
         check_grounds(sample, note)
         self._calls.check(sample, note)

@@ -2,51 +2,18 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
-
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, best_match
-from referencing import Registry
-from referencing.exceptions import Unresolvable
 
 from veriloop.core.base import canonical_json
 from veriloop.core.message import Seat
 from veriloop.domains.domain import Domain
-from veriloop.store.audit.memo import Memo, digest_text
+from veriloop.store.audit.form import Form
+from veriloop.store.audit.memo import Memo
 from veriloop.store.audit.sample import Sample
+from veriloop.store.audit.tool import Toolbox, has_tools, read_toolbox, take_toolbox
 from veriloop.store.chat import Row
 from veriloop.store.fault import Fault, Note, RowError
-from veriloop.store.file import parse_json
-
-_SHOWN = 120
-"""Characters that are shown of what a schema does not allow."""
-
-
-@dataclass(frozen=True)
-class Toolbox:
-    """Validators of a list of tools by name. key: the same for equal lists only."""
-
-    key: str
-    validators: Mapping[str, Draft202012Validator]
-
-    def find_problem(self, name: str, arguments: dict[str, Any]) -> str:
-        """Return why a tool takes no such arguments, empty when it does; raises RowError for a schema that is none."""
-        validator = self.validators[name]
-        schema: Any = validator.schema
-        if "additionalProperties" not in schema and isinstance(declared := schema.get("properties"), dict):
-            unknown = sorted(arguments.keys() - declared.keys())
-            if unknown:
-                return f"there is no parameter {', '.join(unknown)}"
-        try:
-            error = best_match(validator.iter_errors(arguments))
-        except (Unresolvable, RecursionError, re.error, TypeError, AttributeError) as problem:
-            raise RowError(Fault.BAD_TOOLS, f"the schema of {name} cannot be followed: {problem}") from problem
-        if error is None:
-            return ""
-        place = ".".join(str(part) for part in error.absolute_path)
-        return f"{place + ': ' if place else ''}{error.message[:_SHOWN]}"
 
 
 class Calls:
@@ -57,33 +24,37 @@ class Calls:
         self._of_domains: dict[tuple[str, Seat], Toolbox] = {}
 
     def check(self, sample: Sample, note: Note) -> None:
-        """Note calls of unknown tools or with arguments that they do not take; raises RowError for tools that are none.
+        """Note calls of unknown tools or with arguments that they do not take, and tools told oddly or not at all.
 
-        A row with neither tools nor a domain that has any is not checked.
+        Raises RowError for tools that are none.
         """
         toolbox = self._find_toolbox(sample)
         if toolbox is None:
+            _check_untold(sample, note)
             return
+        for what in toolbox.odd:
+            note(Fault.TOOL_DIALECT, what)
+        for what in toolbox.twice:
+            note(Fault.DUPLICATE_TOOL, what)
         other = {n for n, t in sample.domain.tools.items() if t.seat != sample.seat} if sample.domain else set[str]()
-        for place, message in enumerate(sample.messages):
-            for call in message.get("tool_calls", ()) if message["role"] == "assistant" else ():
-                name, text = call["function"]["name"], call["function"]["arguments"]
-                if name not in toolbox.validators:
-                    if name not in other:
-                        note(Fault.UNKNOWN_TOOL, f"message {place} calls {name!r}, which is none of the tools")
-                    continue
-                problem = self._answers.ask(
-                    lambda _, toolbox=toolbox, name=name, text=text: toolbox.find_problem(name, json.loads(text)),
-                    f"{toolbox.key}\n{name}\n{text}",
-                )
-                if problem:
-                    note(Fault.BAD_ARGUMENTS, f"message {place} calls {name}: {problem}")
+        for place, call in _list_calls(sample):
+            name, text = call["function"]["name"], call["function"]["arguments"]
+            if name not in toolbox.validators:
+                if name not in other:
+                    note(Fault.UNKNOWN_TOOL, f"message {place} calls {name!r}, which is none of the tools")
+                continue
+            problem = self._answers.ask(
+                lambda _, toolbox=toolbox, name=name, text=text: toolbox.find_problem(name, json.loads(text)),
+                f"{toolbox.key}\n{name}\n{text}",
+            )
+            if problem:
+                note(Fault.BAD_ARGUMENTS, f"message {place} calls {name}: {problem}")
 
     def _find_toolbox(self, sample: Sample) -> Toolbox | None:
         given = sample.tools
-        if given is None or given in ("", "[]", []):
+        if not has_tools(given):
             return self._take_domain(sample.domain, sample.seat) if sample.domain else None
-        found = self._toolboxes.ask(_try_tools, given if isinstance(given, str) else canonical_json(given))
+        found = self._toolboxes.ask(read_toolbox, given if isinstance(given, str) else canonical_json(given))
         if isinstance(found, str):
             raise RowError(Fault.BAD_TOOLS, found)
         return found
@@ -91,9 +62,34 @@ class Calls:
     def _take_domain(self, domain: Domain, seat: Seat) -> Toolbox:
         key = (domain.name, seat)
         if key not in self._of_domains:
-            own = {name: _make_validator(tool.parameters) for name, tool in domain.tools.items() if tool.seat == seat}
-            self._of_domains[key] = Toolbox(f"{domain.name} {seat}", own)
+            self._of_domains[key] = take_toolbox(domain, seat)
         return self._of_domains[key]
+
+
+def _list_calls(sample: Sample) -> Iterator[tuple[int, Row]]:
+    """Yield (place, call) of the assistant's calls."""
+    for place, message in enumerate(sample.messages):
+        if message["role"] == "assistant":
+            yield from ((place, call) for call in message.get("tool_calls", ()))
+
+
+def _check_untold(sample: Sample, note: Note) -> None:
+    """Note calls of tools that the system text does not name either; results of tau2 have no place for tools."""
+    if sample.form is Form.SIMULATION:
+        return
+    called = dict.fromkeys(call["function"]["name"] for _, call in _list_calls(sample))
+    untold = [name for name in called if not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", sample.system)]
+    if untold:
+        how = "has no tools" if sample.tools is None else "has an empty list of tools"
+        note(Fault.NO_TOOLS, f"the row {how} and calls {', '.join(untold)}")
+
+
+def check_replies(sample: Sample, note: Note) -> None:
+    """Note replies to learn that say and do nothing."""
+    for place in sample.learned:
+        message = sample.messages[place]
+        if not message["content"].strip() and not message.get("tool_calls"):
+            note(Fault.EMPTY_REPLY, f"message {place} is a reply to learn with neither text nor calls")
 
 
 def check_order(sample: Sample, note: Note) -> None:
@@ -124,40 +120,16 @@ def find_disorder(messages: list[Row]) -> Iterator[tuple[int, str]]:
 
 def check_ids(raw: list[Any], note: Note) -> None:
     """Note calls without an id, or with that of another call of their message, in messages as they stood."""
+    for place, what in find_bad_ids(raw):
+        note(Fault.CALL_IDS, f"message {place} {what}")
+
+
+def find_bad_ids(raw: list[Any]) -> Iterator[tuple[int, str]]:
+    """Yield (place, what is wrong) of messages whose calls cannot be told apart by their ids."""
     for place, message in enumerate(raw):
         calls = message.get("tool_calls") if isinstance(message, dict) else None
         ids = [call.get("id") if isinstance(call, dict) else None for call in calls or ()]
         if any(not isinstance(given, str) or not given for given in ids):
-            note(Fault.CALL_IDS, f"message {place} has a call without an id")
+            yield place, "has a call without an id"
         elif len(set(ids)) < len(ids):
-            note(Fault.CALL_IDS, f"message {place} has two calls of one id")
-
-
-def _try_tools(text: str) -> Toolbox | str:
-    """Return the toolbox of a list of tools in JSON text, or what is wrong with it."""
-    try:
-        tools = parse_json(text)
-        if not isinstance(tools, list):
-            return "the tools are no list"
-        return Toolbox(digest_text(text).hex(), dict(_read_tool(tool) for tool in tools))
-    except SchemaError as error:
-        return f"a tool's parameters are no schema: {error.message[:_SHOWN]}"
-    except (ValueError, TypeError, RecursionError) as error:
-        return f"the tools cannot be read: {str(error)[:_SHOWN]}"
-
-
-def _read_tool(tool: Any) -> tuple[str, Draft202012Validator]:
-    function = tool.get("function", tool) if isinstance(tool, dict) else None
-    name = function.get("name") if isinstance(function, dict) else None
-    if not isinstance(function, dict) or not isinstance(name, str) or not name:
-        raise ValueError("a tool has no name")
-    schema = function.get("parameters") or {"type": "object", "properties": {}}
-    if not isinstance(schema, dict):
-        raise ValueError(f"the parameters of {name} are no schema")
-    Draft202012Validator.check_schema(schema)
-    return name, _make_validator(schema)
-
-
-def _make_validator(schema: dict[str, Any]) -> Draft202012Validator:
-    # A registry of its own: what a schema refers to elsewhere is never fetched.
-    return Draft202012Validator(schema, registry=Registry())
+            yield place, "has two calls of one id"

@@ -30,8 +30,9 @@ _ACROSS = {
     Fault.CHANGED: "rows of its dialogue are gone",
 }
 """What is said of faults that do not show in a row alone."""
-_SHOWN = 160
-"""Characters that are shown of what a change was made to."""
+_FOLLOWS = "it follows from the row's other changes"
+_SHOWN, _LEAD = 160, 40
+"""Characters that are shown of what a change was made to, and of these before the first difference."""
 
 
 class Cleaned(Frozen):
@@ -112,24 +113,31 @@ class Cleaner:
     def _treat(self, found: Found, source: Source, head: Row, log: IO[bytes]) -> bytes:
         """Return the text of a row as it stays, empty where it does not."""
         faults = self._tally.faults(source.name, found.number)
-        mended = [fault for fault in faults if MENDS[fault] is Mend.MENDED]
         fatal = [fault for fault in faults if self._is_fatal(fault)]
-        if not fatal and not mended and isinstance(found.value, dict):
-            return found.text or dump_row(found.value)
         notes = RowNotes(source.name, found.number)
-        sample, _ = self._rules.check(found, source, head, notes)
-        if fatal or sample is None or isinstance(found.value, RowError):
+        if fatal or isinstance(found.value, RowError):
+            self._rules.check(found, source, head, notes)
             return self._drop(found, source, fatal or faults, notes, log)
-        fresh = mend_row(found.value, sample)
+        stood = found.text or dump_row(found.value)
+        if not any(MENDS[fault] is Mend.MENDED for fault in faults):
+            return stood
+        sample, _ = self._rules.check(found, source, head, notes)
+        if sample is None:
+            return stood
+        fresh, changes = mend_row(found.value, sample)
         again = RowNotes(source.name, found.number)
         self._rules.check(Found(found.number, fresh, found.size, found.section), source, head, again)
-        if left := [f for f in again.faults if MENDS[f] is not Mend.GATED or is_gated(f, self._gate)]:
+        if left := [fault for fault in again.faults if is_gated(fault, self._gate)]:
             return self._drop(found, source, left, again, log)
-        self._counts["mended"] += 1
-        before, after = show_difference(found.value, fresh)
-        for fault in mended:
-            _log(log, source, found, action="mended", fault=fault, what=_tell(notes, fault), before=before, after=after)
-        return dump_row(fresh)
+        for change in changes:
+            before, after = show_change(change.before, change.after)
+            what = _tell(notes, change.fault) or _FOLLOWS
+            _log(
+                log, source, found, action="mended", fault=change.fault, what=what,
+                place=change.place, before=before, after=after,
+            )  # fmt: skip
+        self._counts["mended"] += bool(changes)
+        return dump_row(fresh) if changes else stood
 
     def _is_fatal(self, fault: Fault) -> bool:
         return MENDS[fault] is Mend.DROPPED or (MENDS[fault] is Mend.GATED and is_gated(fault, self._gate))
@@ -148,33 +156,15 @@ def dump_row(row: Row) -> bytes:
     return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def show_difference(before: Row, after: Row) -> tuple[str, str]:
-    """Return the first place in which two rows differ, as each has it, cut short.
-
-    That something empty is spelled otherwise (null, an empty text) is told only where nothing else differs.
-    """
-    old: Any = {key: value for key, value in before.items() if after.get(key) != value}
-    new: Any = {key: after.get(key) for key in old}
-    while isinstance(old, dict | list) and isinstance(new, dict | list) and type(old) is type(new) and old and new:
-        keys: list[Any] = list(old) if isinstance(old, dict) else list(range(min(len(old), len(new))))
-        differing = [key for key in keys if _at(new, key) != old[key]]
-        telling = (key for key in differing if _drop_empty(_at(new, key)) != _drop_empty(old[key]))
-        place = next(telling, differing[0] if differing else None)
-        if place is None:
-            break
-        old, new = old[place], _at(new, place)
-    return json.dumps(old, ensure_ascii=False)[:_SHOWN], json.dumps(new, ensure_ascii=False)[:_SHOWN]
-
-
-def _drop_empty(value: Any) -> Any:
-    """Return a value without what is empty in it."""
-    if isinstance(value, dict):
-        return {key: kept for key, item in value.items() if (kept := _drop_empty(item)) not in (None, "", [], {})}
-    return [_drop_empty(item) for item in value] if isinstance(value, list) else value
-
-
-def _at(value: Any, key: Any) -> Any:
-    return value.get(key) if isinstance(value, dict) else value[key]
+def show_change(before: Any, after: Any) -> tuple[str, str]:
+    """Return what was changed as JSON text, where it is long from shortly before the first difference on."""
+    old, new = (json.dumps(value, ensure_ascii=False) for value in (before, after))
+    if max(len(old), len(new)) <= _SHOWN:
+        return old, new
+    alike = next((n for n, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), 0)
+    start = max(0, alike - _LEAD)
+    more = "…" if start else ""
+    return more + old[start : start + _SHOWN], more + new[start : start + _SHOWN]
 
 
 def _plain(found: Found) -> Any:

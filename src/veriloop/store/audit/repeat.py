@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from veriloop.core.base import canonical_json
 from veriloop.store.audit.memo import Memo, digest_text
-from veriloop.store.audit.mend import settle_messages
 from veriloop.store.audit.sample import Sample
+from veriloop.store.audit.settle import settle_messages
 from veriloop.store.chat import Row
 from veriloop.store.fault import Fault, Note
 

@@ -13,6 +13,7 @@ from veriloop.domains.domain import Domain
 from veriloop.domains.task import Task
 from veriloop.store.areal_task import TaskRow, read_task_row
 from veriloop.store.audit.form import Form
+from veriloop.store.audit.tool import has_tools, name_tools
 from veriloop.store.chat import Row
 from veriloop.store.fault import Fault, Note, RowError
 from veriloop.store.mark import read_mark
@@ -83,7 +84,13 @@ def read_sample(raw: Row, form: Form, file: Path, row: int, note: Note, resolve:
     name = _name_domain(raw, parts, mark, head)
     seat: Seat = "user" if "user" in (raw.get("seat"), mark.get("seat")) else "agent"
     domain = resolve(name)
-    reader = MessageReader(note, own=own, foreign_tools=_foreign_tools(domain, seat))
+    reader = MessageReader(
+        note,
+        own=own,
+        foreign_tools=_foreign_tools(domain, seat),
+        called=_list_ids(parts.messages),
+        knows=lambda tool: tool in _name_own_tools(parts.tools, domain, seat),
+    )
     messages = [reader.read(m, _name_place(n, parts)) for n, m in enumerate(parts.messages)]
     if form is Form.SIMULATION:
         messages = _add_policy(messages, head, domain)
@@ -226,6 +233,20 @@ def _name_domain(raw: Row, parts: _Raw, mark: Row, head: Row) -> str:
 
 def _foreign_tools(domain: Domain | None, seat: Seat) -> frozenset[str]:
     return frozenset(name for name, tool in domain.tools.items() if tool.seat != seat) if domain else frozenset()
+
+
+def _name_own_tools(given: Any, domain: Domain | None, seat: Seat) -> frozenset[str]:
+    """Return the names of the tools that a seat has, by the row or else by its domain."""
+    if has_tools(given) or domain is None:
+        return name_tools(given)
+    return frozenset(name for name, tool in domain.tools.items() if tool.seat == seat)
+
+
+def _list_ids(messages: list[Any]) -> frozenset[str]:
+    """Return the ids of all calls as they stand."""
+    lists = [message.get("tool_calls") for message in messages if isinstance(message, dict)]
+    calls = [call for calls in lists if isinstance(calls, list) for call in calls if isinstance(call, dict)]
+    return frozenset(call["id"] for call in calls if isinstance(call.get("id"), str) and call["id"])
 
 
 def _name_place(number: int, parts: _Raw) -> str:
