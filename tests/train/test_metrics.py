@@ -11,7 +11,7 @@ LINES = "".join(json.dumps({"step": step, "phase": "sft", "loss": 1.0}) + "\n" f
 
 
 def begin(path: Path, step: int) -> list[int]:
-    MetricsFile(path, "sft").on_train_begin(None, SimpleNamespace(global_step=step), None)
+    MetricsFile(path, "sft").on_train_begin(None, SimpleNamespace(global_step=step, is_world_process_zero=True), None)
     return [json.loads(line)["step"] for line in path.read_text().splitlines()]
 
 
@@ -34,6 +34,6 @@ def test_numbers_alone_are_logged(tmp_path: Path):
     path = tmp_path / "metrics.jsonl"
     assert begin(path, 0) == []
     logged: dict[str, Any] = {"loss": 0.5, "note": "text"}
-    MetricsFile(path, "rl").on_log(None, SimpleNamespace(global_step=3), None, logged)
-    MetricsFile(path, "rl").on_log(None, SimpleNamespace(global_step=4), None, {"note": "text"})
+    MetricsFile(path, "rl").on_log(None, SimpleNamespace(global_step=3, is_world_process_zero=True), None, logged)
+    MetricsFile(path, "rl").on_log(None, SimpleNamespace(global_step=4, is_world_process_zero=True), None, {"note": "text"})
     assert [json.loads(line) for line in path.read_text().splitlines()] == [{"step": 3, "phase": "rl", "loss": 0.5}]

@@ -1,6 +1,7 @@
 """What reaches the terminal: results on stdout, progress and errors on stderr."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,9 @@ class Result:
 
 
 def write_result(result: Result, *, as_json: bool) -> None:
-    """Print a result on stdout: one JSON object on one line, or the text."""
+    """Print a result on stdout: one JSON object on one line, or the text; of processes that train together one does."""
+    if os.environ.get("RANK", "0") != "0":
+        return
     print(json.dumps(result.data, ensure_ascii=False) if as_json else result.text)
 
 

@@ -28,6 +28,8 @@ class MetricsFile(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Keep the lines of the steps that a checkpoint stands for, drop the later ones."""
+        if not state.is_world_process_zero:
+            return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True) if self._path.exists() else []
         # A line without its end was cut by the kill.
@@ -38,7 +40,7 @@ class MetricsFile(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         """Write one line of numbers."""
         numbers = {key: value for key, value in (logs or {}).items() if isinstance(value, int | float)}
-        if numbers:
+        if numbers and state.is_world_process_zero:
             self.write(state.global_step, numbers)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from datasets import Dataset
 from pydantic import Field
 from transformers import EarlyStoppingCallback, PrinterCallback
+from transformers.trainer_pt_utils import LengthGroupedSampler
 from trl.trainer.sft_config import SFTConfig as TrlSftConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
@@ -22,6 +23,7 @@ from veriloop.store.file import read_json
 from veriloop.train.checkpoint import drop_checkpoints, find_checkpoint
 from veriloop.train.data import Dialogue, Rows, TokenRow, make_rows, prepare_model, write_result
 from veriloop.train.metrics import MetricsFile, TrainResult
+from veriloop.train.process import first_alone, share_batch
 
 
 class SftConfig(Frozen):
@@ -58,7 +60,8 @@ def train_sft(
 ) -> TrainResult:
     """Train `model` on the seat's tokens of the first of `data`, watch the loss on the second, save to `out`.
 
-    A run that was killed goes on from its last checkpoint in `out`.
+    A run that was killed goes on from its last checkpoint in `out`. Under `accelerate launch` each process learns from
+    its part of each step's rows, and the first writes the files.
     """
     start = time.monotonic()
     train, held_out = data
@@ -70,10 +73,8 @@ def train_sft(
     config = config.model_copy(update={"steps": count_steps(rows, config)})
     read = _pretrain(loaded, rows, out, config) if str(model) in SIZES and config.pretrain else 0
     trainer = _make_trainer(loaded, rows, watched, out, config, progress)
-    trainer.train(resume_from_checkpoint=find_checkpoint(out))
+    trainer.train(resume_from_checkpoint=find_start(out))
     settings = ModelSettings(seat=seat, aliases=loaded.settings.aliases, policy=loaded.settings.policy)
-    save_model(LoadedModel(trainer.model, loaded.tokenizer, settings), out)
-    drop_checkpoints(out)
     result = TrainResult(
         out=str(out),
         steps=trainer.state.global_step,
@@ -81,8 +82,19 @@ def train_sft(
         seconds=round(time.monotonic() - start, 1),
         metrics={**_summarise(trainer, rows, watched), "pretrain_tokens": read},
     )
-    write_result(out, result.model_dump(mode="json"))
+    with first_alone() as first:
+        if first:
+            save_model(LoadedModel(trainer.model, loaded.tokenizer, settings), out)
+            drop_checkpoints(out)
+            write_result(out, result.model_dump(mode="json"))
     return result
+
+
+def find_start(out: Path) -> str | None:
+    """Return the checkpoint to go on from, None when there is none; what a kill left of others is removed once."""
+    with first_alone() as first:
+        found = find_checkpoint(out) if first else None
+    return found if first else find_checkpoint(out)
 
 
 def count_steps(rows: Rows, config: SftConfig) -> int:
@@ -104,10 +116,12 @@ def _pretrain(loaded: LoadedModel, rows: Rows, out: Path, config: SftConfig) -> 
         everything = Rows([TokenRow(row.input_ids, row.input_ids) for row in rows.rows], rows.dropped)
         short = config.model_copy(update={"steps": config.pretrain, "patience": 0, "schedule": "constant_with_warmup"})
         trainer = _make_trainer(loaded, everything, everything, kept, short, None)
-        trainer.train(resume_from_checkpoint=find_checkpoint(kept))
-        save_model(loaded, kept)
-        write_result(kept, {"tokens": int(trainer.state.num_input_tokens_seen)})
-        drop_checkpoints(kept)
+        trainer.train(resume_from_checkpoint=find_start(kept))
+        with first_alone() as first:
+            if first:
+                save_model(loaded, kept)
+                write_result(kept, {"tokens": int(trainer.state.num_input_tokens_seen)})
+                drop_checkpoints(kept)
     loaded.model.load_state_dict(load_model(kept).model.state_dict())
     return read_json(kept / "result.json")["tokens"]
 
@@ -119,7 +133,7 @@ def _make_trainer(
     args = TrlSftConfig(
         output_dir=str(out),
         max_steps=config.steps,
-        per_device_train_batch_size=config.batch,
+        per_device_train_batch_size=share_batch(config.batch),
         per_device_eval_batch_size=64,
         learning_rate=config.learning_rate,
         lr_scheduler_type=config.schedule,
@@ -152,7 +166,7 @@ def _make_trainer(
     callbacks: list[Any] = [MetricsFile(out / "metrics.jsonl", "sft", progress)]
     if stopping:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=config.patience))
-    trainer = SFTTrainer(
+    trainer = _Trainer(
         model=loaded.model,
         args=args,
         train_dataset=_dataset(rows),
@@ -163,6 +177,15 @@ def _make_trainer(
     # Its lines are in metrics.jsonl; stdout belongs to the command.
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+class _Trainer(SFTTrainer):
+    """SFTTrainer whose steps have the same rows however many processes share them."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        rows = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+        dataset: Any = train_dataset or self.train_dataset
+        return LengthGroupedSampler(rows, dataset=dataset, model_input_name="input_ids")
 
 
 def _dataset(rows: Rows) -> Any:

@@ -98,7 +98,7 @@ def is_idle(words):
     """Return whether what follows a "can not" is nothing that was asked: to find something, to do more."""
     rest = [word for word in words if word not in FILLER]
     besides = rest[:1] and rest[0] in SERVING and any_of(rest[1:5], BESIDES)
-    return bool(rest) and (rest[0] in IDLE or besides or has(rest, ["any faster"]))
+    return bool(rest) and (rest[0] in IDLE or besides or has(words, ["any faster", "go wrong"]))
 
 
 def negates(before, after):
