@@ -79,6 +79,7 @@ def test_what_only_sounds_like_a_refusal(text):
         "I can't make it any faster.",
         "We don't know your address yet.",
         "I am not concerned about that.",
+        "You can't go wrong with that.",
     ],
 )
 def test_regret_and_suppositions_refuse_nothing(text):
@@ -120,6 +121,7 @@ def test_what_sounds_as_if_it_was_done_is_a_claim(text):
         "You are all set then, goodbye!",
         "I'll cancel it if you want that.",
         "All overdue bills have to be settled first.",
+        "Changed flights are paid with a card.",
     ],
 )
 def test_a_claim_is_no_question_no_negation_and_no_fact(text):

@@ -35,5 +35,7 @@ def test_numbers_alone_are_logged(tmp_path: Path):
     assert begin(path, 0) == []
     logged: dict[str, Any] = {"loss": 0.5, "note": "text"}
     MetricsFile(path, "rl").on_log(None, SimpleNamespace(global_step=3, is_world_process_zero=True), None, logged)
-    MetricsFile(path, "rl").on_log(None, SimpleNamespace(global_step=4, is_world_process_zero=True), None, {"note": "text"})
+    MetricsFile(path, "rl").on_log(
+        None, SimpleNamespace(global_step=4, is_world_process_zero=True), None, {"note": "text"}
+    )
     assert [json.loads(line) for line in path.read_text().splitlines()] == [{"step": 3, "phase": "rl", "loss": 0.5}]

@@ -174,7 +174,9 @@ def claims(words, asks):
         before = words[max(0, place - 6) : place]
         if says_of_itself(before) and (word in DONE or alters(word)):
             found = max(found, 2 if word in DONE else 1)
-        perfect = not before or before[-1] == "been" or has(before[-3:], ["now", "just", "will be"])
+        perfect = (
+            (not before and len(words) < 4) or before[-1:] == ["been"] or has(before[-3:], ["now", "just", "will be"])
+        )
         if (word in DONE and perfect and not earlier) or (word in DOING and promises(before)):
             found = max(found, 1)
     return found
