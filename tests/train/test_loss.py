@@ -14,6 +14,7 @@ from veriloop.domains.task import Task
 from veriloop.local.player import LocalPlayer
 from veriloop.train import grpo
 from veriloop.train.grpo import RlConfig, train_rl
+from veriloop.train.objective import LONGEST, Objective, trl_settings
 
 ONE_STEP = RlConfig(steps=1, groups=2, size=4, cap=8, micro_batch=8, validate_every=0, turns=7)
 answers_of_the_model = LocalPlayer.advance
@@ -37,7 +38,8 @@ def by_seed(task: Task, trace: Trace) -> Verdict:
 class Seen:
     """One step: what the rollout handed over, TRL's batch, what the loss got of it, log-probabilities found there."""
 
-    def __init__(self) -> None:
+    def __init__(self, loss: Objective) -> None:
+        self.loss: Objective = loss
         self.packed: dict[str, list[Any]] = {}
         self.batch: dict[str, torch.Tensor] = {}
         self.inputs: dict[str, torch.Tensor] = {}
@@ -51,11 +53,16 @@ class Seen:
         return [places[tuple(row[:length].tolist())] for row, length in zip(ids, lengths, strict=True)]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=["dapo", "dr_grpo", "gspo"])
 def seen(
-    parcel: Domain, tasks: list[Task], agent_folder: Path, user_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    parcel: Domain,
+    tasks: list[Task],
+    agent_folder: Path,
+    user_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Seen:
-    seen = Seen()
+    seen = Seen(request.param)
     pack, generate = grpo.Rollout.__call__, grpo.GRPOTrainer._generate_and_score_completions
     measure, lose = grpo.GRPOTrainer._get_per_token_logps_and_entropies, grpo.GRPOTrainer._compute_loss
 
@@ -85,7 +92,8 @@ def seen(
         patch.setattr(grpo.GRPOTrainer, "_get_per_token_logps_and_entropies", spy_measure)
         patch.setattr(grpo.GRPOTrainer, "_compute_loss", spy_lose)
         out = tmp_path_factory.mktemp("models") / "rl"
-        train_rl(parcel, (tasks, []), (agent_folder, user_folder), out, ONE_STEP, score=by_seed)
+        config = ONE_STEP.model_copy(update={"loss": seen.loss})
+        train_rl(parcel, (tasks, []), (agent_folder, user_folder), out, config, score=by_seed)
     return seen
 
 
@@ -113,6 +121,45 @@ def test_only_the_agents_own_tokens_get_a_gradient_of_their_advantage(seen: Seen
     total = sum(map(sum, masks))
     assert total > 8 and len(set(advantages)) > 1
     for row, place in zip(logps.grad.tolist(), seen.order(), strict=True):
-        # Token mean over the batch at ratio 1: each own token pulls with its advantage, users, tools, padding not.
+        # At ratio 1 each own token pulls with its trajectory's advantage; users, tools and padding do not.
         mask = masks[place] + [0] * (len(row) - len(masks[place]))
-        assert row == pytest.approx([-advantages[place] * bit / total for bit in mask], abs=1e-6)
+        shares = {"dapo": total, "dr_grpo": len(masks) * LONGEST, "gspo": len(masks) * max(1, sum(mask))}
+        wanted = [-advantages[place] * bit / shares[seen.loss] for bit in mask]
+        assert row == pytest.approx(wanted, abs=1e-7, rel=1e-4)
+
+
+def test_the_ratio_of_a_trajectory_is_clipped_closer_than_that_of_a_token():
+    assert trl_settings("dapo", (0.2, 0.28))["epsilon_high"] == 0.28
+    assert trl_settings("gspo", (0.2, 0.28))["epsilon_high"] == pytest.approx(2.8e-4)
+
+
+@pytest.mark.parametrize("loss", ["dapo", "dr_grpo", "gspo"])
+def test_a_step_of_8_groups_of_64_in_pieces_has_the_gradient_of_one_batch(
+    loss: Objective,
+    parcel: Domain,
+    tasks: list[Task],
+    agent_folder: Path,
+    user_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    found: list[list[torch.Tensor]] = []
+
+    def keep(self: Any, args: Any, state: Any, control: Any, **given: Any) -> None:
+        weights = given["model"].parameters()
+        found.append([weight.grad.clone() for weight in weights if weight.grad is not None])
+
+    monkeypatch.setattr(LocalPlayer, "advance", play)
+    monkeypatch.setattr(grpo._Keeper, "on_pre_optimizer_step", keep)
+    whole = RlConfig(
+        steps=1, groups=8, size=64, cap=8, micro_batch=512, validate_every=0, turns=3, filtering=False, loss=loss
+    )
+    for pieces in (1, 32):
+        config = whole.model_copy(update={"micro_batch": 512 // pieces})
+        out = tmp_path / str(pieces)
+        train_rl(parcel, (tasks, []), (agent_folder, user_folder), out, config, score=by_seed)
+    one, many = found
+    size = max(float(weight.abs().max()) for weight in one)
+    assert size > 0
+    for weight, other in zip(one, many, strict=True):
+        assert torch.allclose(weight, other, atol=1e-4 * size)

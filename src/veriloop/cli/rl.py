@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -26,6 +26,8 @@ class Practice:
     """Constant learning rate."""
     kl: Annotated[float, Parameter(validator=Number(gte=0))] = 0.0
     """Weight of the divergence from the agent as it was; holds what the reward says nothing about."""
+    loss: Literal["dapo", "dr_grpo", "gspo"] = "dapo"
+    """How tokens count: each the same in its step, each the same always, or each trajectory the same."""
     filtering: Annotated[bool, Parameter(negative="--no-filtering")] = True
     """Replace groups that carry no signal; `--no-filtering` is for ablations."""
     seed: int = 0
@@ -56,6 +58,7 @@ def rl_command(run: Path, *, agent: Path, user: Path, out: Path, practice: Pract
         cap=3 * chosen.groups,
         learning_rate=chosen.learning_rate,
         kl=chosen.kl,
+        loss=chosen.loss,
         filtering=chosen.filtering,
         seed=chosen.seed,
     )

@@ -23,6 +23,7 @@ from veriloop.train.checkpoint import drop_checkpoints, find_checkpoint
 from veriloop.train.curriculum import TaskOrder
 from veriloop.train.data import write_result
 from veriloop.train.metrics import MetricsFile, TrainResult
+from veriloop.train.objective import Objective, trl_settings
 from veriloop.train.rollout import Arena, GroupShape, Rollout, Score
 
 STATE = "veriloop-state.json"
@@ -35,7 +36,8 @@ class RlConfig(Frozen):
     groups x size trajectories make a step; cap: groups sampled at most to fill it. validate_every: steps between
     measurements of pass^1 on the validation tasks, by which the best weights are kept; 0 keeps the last. kl: weight
     in the loss of the divergence from the model that training starts from; with few trajectories a step it holds what
-    the reward says nothing about. filtering: False trains on every group, for the ablation.
+    the reward says nothing about. loss: how the tokens of a step count, see `objective`. filtering: False trains on
+    every group, for the ablation.
     """
 
     steps: int = Field(default=60, ge=1)
@@ -44,6 +46,7 @@ class RlConfig(Frozen):
     cap: int = Field(default=24, ge=1)
     micro_batch: int = Field(default=16, ge=1)
     learning_rate: float = 3e-4
+    loss: Objective = "dapo"
     clip_low: float = 0.2
     clip_high: float = 0.28
     kl: float = Field(default=0.0, ge=0)
@@ -197,16 +200,13 @@ def _trl_config(out: Path, config: RlConfig) -> GRPOConfig:
         per_device_train_batch_size=micro,
         gradient_accumulation_steps=places // micro,
         num_generations=config.size,
-        max_completion_length=None,
         learning_rate=config.learning_rate,
         lr_scheduler_type="constant_with_warmup",
         warmup_steps=3,
         weight_decay=0.0,
         max_grad_norm=1.0,
         beta=config.kl,
-        epsilon=config.clip_low,
-        epsilon_high=config.clip_high,
-        loss_type="dapo",
+        **trl_settings(config.loss, (config.clip_low, config.clip_high)),
         scale_rewards="none",
         temperature=config.temperature,
         bf16=False,
