@@ -177,6 +177,30 @@ def test_half_a_character_spares_nobody_the_verdict(tasks):
     assert (found.outcome, found.reason) == (Outcome.FAIL, "Done ?")
 
 
+SLOW = body(
+    "said = messages[-1]['content']\n    found = [one for one in said for other in said if one == other]\n"
+    "    return {'passed': 'done' in said, 'reason': str(len(said)) + ' ' + calls[-1]['name']}"
+)
+LOOPS = [". ", "a", "I am sorry, I cannot do that for you. ", "…?! '"]
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("end", ["", "done"])
+def test_the_same_said_without_end_spares_nobody_the_verdict(tasks, loop, end):
+    task = tasks[0].model_copy(update={"checker": SLOW})
+    trace = make_trace(task).model_copy(update={"turns": make_trace(task).turns[:3]})
+    found = judge(task, say_more(trace, content=loop * (9_000 // len(loop)) + end))
+    assert (found.outcome, found.reason) == (
+        Outcome.PASS if end else Outcome.FAIL, f"{3 * len(loop) + len(end)} get_parcel"
+    )  # fmt: skip
+
+
+def test_what_is_said_often_but_not_without_end_is_judged_as_it_is(tasks):
+    task = tasks[0].model_copy(update={"checker": body("return {'passed': True, 'reason': messages[-1]['content']}")})
+    said = "x" * 5_000
+    assert judge(task, say_more(make_trace(task), content=said)).reason == said, "what can be judged is not touched"
+
+
 SAID = [
     ({"content": "x" * 10_000_000}, "a message of 10000000 characters"),
     ({"content": "x" * (LONGEST_MESSAGE + 1)}, f"a message of {LONGEST_MESSAGE + 1} characters"),

@@ -282,6 +282,47 @@ def test_answers_are_seen_to_between_the_steps_of_work():
     assert log.index("answer") < log.index("a2") and log.index("b0") < log.index("a1")
 
 
+def test_of_items_under_way_one_is_on_the_processor_and_answers_are_seen_to_all_the_same():
+    log = []
+
+    def work(name):
+        for number in range(3):
+            log.append(f"{name}{number}")
+            yield
+        return name
+
+    async def item(name):
+        if name == "c":
+            await asyncio.sleep(0)
+            log.append("answer")
+        return await run_steps(work(name))
+
+    left = iter("abc")
+    with closing(run_in_order(lambda: item(name) if (name := next(left, None)) else None, 3)) as made:
+        assert list(made) == ["a", "b", "c"]
+    steps = [entry for entry in log if entry != "answer"]
+    assert steps == ["a0", "a1", "a2", "b0", "b1", "b2", "c0", "c1", "c2"]
+    assert log.index("answer") < log.index("a2")
+
+
+def test_work_that_fails_lets_the_next_piece_go_on():
+    def work(name):
+        yield
+        if name == "a":
+            raise ValueError("no")
+        return name
+
+    async def item(name):
+        try:
+            return await run_steps(work(name))
+        except ValueError:
+            return "failed"
+
+    left = iter("ab")
+    with closing(run_in_order(lambda: item(name) if (name := next(left, None)) else None, 2)) as made:
+        assert list(made) == ["failed", "b"]
+
+
 def test_work_of_no_step_is_done():
     def work():
         return 1

@@ -7,6 +7,7 @@ a new session for every case, is asked twice, and has what it was given compared
 
 import atexit
 import functools
+import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -33,6 +34,8 @@ LONGEST_OUTPUT = 10_000
 POLICY: Any = {"datetime": "call_host", "sleep": "call_host", "random_start": "call_host"}
 """Clock and chance are asked of the host, which answers nobody."""
 _CHECK, _GIVEN = "check(changes, calls, messages)", "changes, calls, messages"
+_LOOP = re.compile(r"(.{1,80}?)\1{49,}", re.DOTALL)
+"""The same 50 times without a break, which says no more than three times."""
 _LOST = (StopReason.MAX_TURNS, StopReason.MAX_ERRORS, StopReason.MALFORMED, StopReason.TOO_LONG)
 
 
@@ -127,10 +130,17 @@ def judge(task: Task, trace: Trace) -> Verdict:
         return Verdict(outcome=Outcome.FAIL, reason=excess)
     case = trace_case(trace)
     verdict = shared_sandbox().run(task.checker, [case])[0]
-    if verdict.outcome is Outcome.ERROR and (mended := _mend_text(case)) != case:
-        # Half a character, which JSON lets pass, is the agent's doing and must not spare it the verdict.
+    if verdict.outcome is Outcome.ERROR and (mended := _mend_case(case)) != case:
+        # Half a character, which JSON lets pass, or the same said without end, over which a checker runs out of time,
+        # is the agent's doing and must not spare it the verdict.
         return shared_sandbox().run(task.checker, [mended])[0]
     return verdict
+
+
+def _mend_case(case: Case) -> Case:
+    """Return a dialogue without half characters, and its messages without loops."""
+    changes, calls, messages = _mend_text(case)
+    return changes, calls, [{**message, "content": _LOOP.sub(r"\1\1\1", message["content"])} for message in messages]
 
 
 def find_excess(trace: Trace) -> str:

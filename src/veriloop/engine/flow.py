@@ -6,7 +6,8 @@ What is begun depends on what was handed back before and never on which answer c
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
-from contextvars import copy_context
+from contextlib import nullcontext
+from contextvars import ContextVar, copy_context
 from itertools import count
 from typing import Any, Protocol, TypeVar
 
@@ -17,6 +18,8 @@ from veriloop.llm.limit import TURN
 T = TypeVar("T")
 Launch = Callable[[], Coroutine[Any, Any, T] | None]
 """Returns the next piece of work, or None when there is nothing to begin before the next result is in."""
+_PROCESSOR: ContextVar[asyncio.Lock | None] = ContextVar("processor", default=None)
+"""Held by the work on the processor that is under way."""
 
 
 class Line(Protocol):
@@ -41,11 +44,11 @@ def run_in_order(launch: Launch[T], width: int, line: Line | None = None) -> Gen
     with asyncio.Runner() as runner, Interruption(runner.get_loop()) as interruption:
         loop = runner.get_loop()
         begun: deque[asyncio.Task[T]] = deque()
-        numbers = count()
+        numbers, processor = count(), asyncio.Lock()
         try:
             while True:
                 while len(begun) < width and (work := launch()) is not None:
-                    begun.append(_begin(loop, work, next(numbers)))
+                    begun.append(_begin(loop, work, next(numbers), processor))
                 if not begun:
                     break
                 result = interruption.wait_for(begun[0])
@@ -65,24 +68,30 @@ def run_in_order(launch: Launch[T], width: int, line: Line | None = None) -> Gen
                 loop.run_until_complete(line.close())
 
 
-def _begin(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T], number: int) -> asyncio.Task[T]:
+def _begin(
+    loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T], number: int, processor: asyncio.Lock
+) -> asyncio.Task[T]:
     """Begin a piece of work whose requests go before those of all that is begun after it."""
     context = copy_context()
     context.run(TURN.set, number)
+    context.run(_PROCESSOR.set, processor)
     return loop.create_task(work, context=context)
 
 
 async def run_steps(steps: Generator[None, None, T]) -> T:
     """Return what comes of work on the processor, and see to everything else after each of its steps.
 
-    Done in one go it would keep every answer that came meanwhile from being read, and the endpoint idle.
+    Done in one go it would keep every answer that came meanwhile from being read, and the endpoint idle. Of the work
+    that `run_in_order` began one piece is on the processor at a time: what a piece keeps at hand between its steps,
+    such as the sandbox's session with its checker, would not outlast the step of another.
     """
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-        await asyncio.sleep(0)
+    async with _PROCESSOR.get() or nullcontext():
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return end.value
+            await asyncio.sleep(0)
 
 
 class Seen:
