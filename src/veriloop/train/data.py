@@ -64,17 +64,19 @@ def prepare_model(
     return LoadedModel(make_nano(tokenizer, str(name), seed=seed), tokenizer, settings)
 
 
-def make_renderer(loaded: LoadedModel, domain: Domain, seat: Seat) -> Renderer:
-    """Return the renderer that this model's player uses too."""
-    schemas = [] if loaded.settings.aliases else [tool.schema() for tool in seat_tools(domain, seat)]
+def make_renderer(loaded: LoadedModel, domain: Domain, seat: Seat, *, alone: bool = False) -> Renderer:
+    """Return the renderer that this model's player uses too; alone: see `seat_tools`."""
+    tools = seat_tools(domain, seat, alone=alone)
+    schemas = [] if loaded.settings.aliases else [tool.schema() for tool in tools]
     return Renderer(loaded.tokenizer, seat, tools=schemas, aliases=loaded.settings.aliases)
 
 
 def make_rows(loaded: LoadedModel, domain: Domain, seat: Seat, dialogues: Sequence[Dialogue], *, length: int) -> Rows:
     """Render dialogues for a seat; rows over `length` tokens are dropped and counted, never cut."""
-    renderer = make_renderer(loaded, domain, seat)
+    renderers = {alone: make_renderer(loaded, domain, seat, alone=alone) for alone in (False, True)}
     rows, dropped = [], 0
     for dialogue in dialogues:
+        renderer = renderers[dialogue.task.initial.ticket is not None]
         system = view_system(loaded.settings, domain, dialogue.task, seat)
         turns = visible_turns(dialogue.trace.turns, seat)
         rendered = renderer.render(system, [strip_sample(turn) for turn in turns])
@@ -89,7 +91,7 @@ def make_rows(loaded: LoadedModel, domain: Domain, seat: Seat, dialogues: Sequen
 def view_system(settings: ModelSettings, domain: Domain, task: Task, seat: Seat) -> str:
     """Return the system text as the model's settings want it."""
     if seat == "agent" and settings.policy == "none":
-        return task.initial.ticket or ""
+        return ""
     return system_text(domain, task, seat)
 
 
