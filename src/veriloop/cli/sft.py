@@ -25,6 +25,10 @@ class Schedule:
     """Peak learning rate; `nano`, trained from scratch, wants about 100 times what a large model does."""
     pretrain: Annotated[int, Parameter(validator=Number(gte=0))] = 120
     """Steps on every token before that; only `nano`, which is made from scratch, takes them."""
+    ids_only: Annotated[bool, Parameter(negative="")] = False
+    """A model from scratch gets aliases for ids alone, and reads figures, dates and names as they are."""
+    length: Annotated[int, Parameter(validator=Number(gte=1))] = 1400
+    """Tokens of a dialogue at most; longer ones are dropped and counted."""
     seed: int = 0
     """Of weights and order."""
 
@@ -49,7 +53,7 @@ def sft_command(
     seat
         Who is trained: the agent, or the user whom the agent will be trained against.
     model
-        nano (a small model from scratch), smollm2, or a Hugging Face folder.
+        nano or mini (0.9 or 2 M parameters, from scratch), smollm2, or a Hugging Face folder.
     limit
         Dialogues to train on at most; 0 for all. Those held out stay the same.
     """

@@ -1,8 +1,8 @@
 """What a seat sees of a task and a dialogue: its system text, its tools, the turns it may know of.
 
 A task with a ticket is for an agent who works *alone*: nobody is there to ask, and the tools of both seats are its own.
-Its dialogue begins with the ticket, as all that the user will ever say, and each turn stands under the seat whose tools it
-calls, so that whoever replays a dialogue needs to know nothing of this.
+Its dialogue begins with the ticket, as all that the user will ever say, and each turn stands under the seat whose tools
+it calls, so that whoever replays a dialogue needs to know nothing of this.
 """
 
 from collections.abc import Sequence

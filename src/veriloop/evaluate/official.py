@@ -38,7 +38,7 @@ from tau2.utils.utils import DATA_DIR, get_now
 
 from veriloop.core.base import canonical_json, content_hash, derive_seed
 from veriloop.core.errors import InputError, PlayerError
-from veriloop.core.message import Seat, ToolCall, Turn
+from veriloop.core.message import Seat, Turn
 from veriloop.core.trace import StopReason, Trace
 from veriloop.core.verdict import Outcome, Verdict
 from veriloop.domains.domain import Domain

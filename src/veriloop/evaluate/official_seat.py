@@ -21,6 +21,7 @@ from veriloop.domains.perspective import end_alone, open_alone
 from veriloop.domains.tau2.session import REQUESTORS
 from veriloop.evaluate.adapter import Chair, SeatLog
 
+
 class PlayerAgent(AgentBase):
     """One of our players as the package's agent. Text beside tool calls is dropped: nobody hears it."""
 

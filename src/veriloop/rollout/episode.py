@@ -59,9 +59,7 @@ class Episode:
         self._session: Session = domain.open(task.initial)
         ticket = task.initial.ticket
         self._alone = ticket is not None
-        self._turns: list[Turn] = [
-            Turn(seat="agent", content=GREETING) if ticket is None else open_alone(ticket)
-        ]
+        self._turns: list[Turn] = [Turn(seat="agent", content=GREETING) if ticket is None else open_alone(ticket)]
         self._next: Seat = "agent" if self._alone else "user"
         self._errors = 0
         self._stop: StopReason | None = None

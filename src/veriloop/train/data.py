@@ -13,7 +13,7 @@ from veriloop.domains.perspective import seat_tools, system_text, visible_turns
 from veriloop.domains.task import Task
 from veriloop.local.codec import AliasCodec
 from veriloop.local.model import LoadedModel, ModelSettings, load_model
-from veriloop.local.nano import SIZES, make_nano
+from veriloop.local.nano import SIZES, VOCABULARY, make_nano
 from veriloop.local.render import Renderer
 from veriloop.local.tokenizer import train_tokenizer
 from veriloop.store.file import write_json
@@ -54,13 +54,16 @@ class Rows:
 
 
 def prepare_model(
-    name: str | Path, domain: Domain, seat: Seat, dialogues: Sequence[Dialogue], seed: int
+    name: str | Path, domain: Domain, seat: Seat, dialogues: Sequence[Dialogue], seed: int, *, ids_only: bool = False
 ) -> LoadedModel:
-    """Return the model to train: `nano` or `pico` from scratch with a tokenizer of these dialogues, or a loaded one."""
+    """Return the model to train: one from scratch (`SIZES`) with a tokenizer of these dialogues, or a loaded one.
+
+    ids_only: see `ModelSettings`.
+    """
     if str(name) not in SIZES:
         return load_model(name)
-    tokenizer = train_tokenizer(_texts(domain, seat, dialogues))
-    settings = ModelSettings(seat=seat, aliases=True, policy="none")
+    settings = ModelSettings(seat=seat, aliases=True, ids_only=ids_only, policy="none")
+    tokenizer = train_tokenizer(_texts(domain, seat, dialogues, settings), VOCABULARY[str(name)])
     return LoadedModel(make_nano(tokenizer, str(name), seed=seed), tokenizer, settings)
 
 
@@ -68,7 +71,8 @@ def make_renderer(loaded: LoadedModel, domain: Domain, seat: Seat, *, alone: boo
     """Return the renderer that this model's player uses too; alone: see `seat_tools`."""
     tools = seat_tools(domain, seat, alone=alone)
     schemas = [] if loaded.settings.aliases else [tool.schema() for tool in tools]
-    return Renderer(loaded.tokenizer, seat, tools=schemas, aliases=loaded.settings.aliases)
+    settings = loaded.settings
+    return Renderer(loaded.tokenizer, seat, tools=schemas, aliases=settings.aliases, ids_only=settings.ids_only)
 
 
 def make_rows(loaded: LoadedModel, domain: Domain, seat: Seat, dialogues: Sequence[Dialogue], *, length: int) -> Rows:
@@ -100,10 +104,10 @@ def strip_sample(turn: Turn) -> Turn:
     return turn.model_copy(update={"sampled": None})
 
 
-def _texts(domain: Domain, seat: Seat, dialogues: Iterable[Dialogue]) -> Iterator[str]:
+def _texts(domain: Domain, seat: Seat, dialogues: Iterable[Dialogue], settings: ModelSettings) -> Iterator[str]:
     """Yield every text of a seat's view as its codec writes it."""
     for dialogue in dialogues:
-        codec = AliasCodec()
+        codec = AliasCodec(ids_only=settings.ids_only)
         if seat == "user":
             yield codec.encode(system_text(domain, dialogue.task, seat))
         for turn in visible_turns(dialogue.trace.turns, seat):
