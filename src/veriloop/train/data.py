@@ -63,7 +63,8 @@ def prepare_model(
     if str(name) not in SIZES:
         return load_model(name)
     settings = ModelSettings(seat=seat, aliases=True, ids_only=ids_only, policy="none")
-    tokenizer = train_tokenizer(_texts(domain, seat, dialogues, settings), VOCABULARY[str(name)])
+    texts = _texts(domain, seat, dialogues, settings)
+    tokenizer = train_tokenizer(texts, VOCABULARY[str(name)], joined=ids_only)
     return LoadedModel(make_nano(tokenizer, str(name), seed=seed), tokenizer, settings)
 
 
