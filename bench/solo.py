@@ -1,7 +1,7 @@
 """An agent from scratch on tau2's telecom in solo mode: `python bench/solo.py --out runs/solo`.
 
 Makes tasks with tickets over invented databases (none has the customer, the ticket or what is broken together of an
-official task: see the runs' manifests), trains a model of about 2 M parameters on the expert's dialogues about them, and
+official task: see the manifests), trains a model of about 2 M parameters on the expert's dialogues about them, and
 measures it at temperature 0.7 on tasks over databases never seen and on the official base tasks, with the package's own
 orchestrator and evaluator. Beside it: the expert, doing nothing, handing over at once. What is finished is not done
 again: the same line goes on where it was stopped.
