@@ -84,3 +84,16 @@ def test_the_plain_codec_changes_nothing():
     codec = PlainCodec()
     assert codec.decode(codec.encode("VP123")) == "VP123"
     assert codec.table() == {}
+
+
+def test_where_only_ids_are_replaced_names_figures_and_dates_are_read_as_they_are():
+    read = "2026-03-14, 4g_5g_preferred"
+    encoded = AliasCodec(ids_only=True).encode(f"{TEXT} {read}, {'9' * 15}")
+    assert encoded == f"Ada Bell has <V0>, <m0>, <d0>, <C0>; 12 kg, 3 days, Rowan Lane 30, 12.50 EUR. {read}, <f0>"
+
+
+@given(st.lists(texts, min_size=1, max_size=6))
+def test_ids_alone_are_given_back_too(parts):
+    codec = AliasCodec(ids_only=True)
+    encoded = [codec.encode(part) for part in parts]
+    assert [codec.decode(part) for part in encoded] == parts

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 import torch
 
-from veriloop.local.nano import SIZES, make_nano
+from veriloop.local.nano import SIZES, VOCABULARY, make_nano
 
 
 def weights(model: Any) -> torch.Tensor:
@@ -13,6 +13,13 @@ def weights(model: Any) -> torch.Tensor:
 def test_nano_has_under_a_million_parameters_and_pico_far_fewer(tokenizer: Any):
     assert 500_000 < weights(make_nano(tokenizer)).numel() < 1_000_000
     assert weights(make_nano(tokenizer, "pico")).numel() < 200_000
+
+
+def test_mini_has_about_two_million_parameters_and_every_size_its_vocabulary(tokenizer: Any):
+    model = make_nano(tokenizer, "mini")
+    assert 1_600_000 < weights(model).numel() < 2_100_000
+    assert (model.config.num_attention_heads, model.config.head_dim) == (6, 32)
+    assert VOCABULARY.keys() == SIZES.keys()
 
 
 @pytest.mark.parametrize("size", SIZES)

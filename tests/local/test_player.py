@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -94,6 +95,13 @@ def test_a_reply_without_an_end_is_malformed(loaded: LoadedModel):
     message = player.reply([view("k", "hello")])[0]
     assert message.malformed == "no end within 8 tokens" and message.content == "parcel back"
     assert message.usage and message.sampled and message.usage.completion == len(message.sampled.token_ids)
+
+
+def test_the_models_folder_says_how_long_a_dialogue_may_be(loaded: LoadedModel):
+    views = [view("k0", "k" * 400)]
+    short = replace(loaded, settings=replace(loaded.settings, context=60))
+    assert "60 tokens is full" in (LocalPlayer(short, "agent", sampling=QUICK).reply(views)[0].malformed or "")
+    assert "full" not in (LocalPlayer(loaded, "agent", sampling=QUICK).reply(views)[0].malformed or "")
 
 
 def test_a_full_context_is_named_and_others_are_answered(loaded: LoadedModel):

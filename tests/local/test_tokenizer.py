@@ -54,3 +54,32 @@ def test_the_template_renders_calls_as_the_parser_reads_them():
     messages = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "", "tool_calls": [call]}]
     text = TOKENIZER.apply_chat_template(messages, tokenize=False)
     assert text == f"<|user|>hi<|end|><|assistant|><|call|>get_parcel {json.dumps({'tracking': '<V3>'})}<|end|>"
+
+
+JOINED = train_tokenizer(
+    ['{"status": "Active", "line": "<V3>", "used": 25.3}', "Mobile Data: Yes\nWi-Fi: No", "Bar: 📵 No Signal | 🔋 42%"]
+    * 9,
+    vocabulary=700,
+    joined=True,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ('{"status": "Active",', ['{"status": "Active",']),
+        (' "line": "<V3>"', [' "line": "', "<V3>", '"']),
+        (' "used": 25.3}', [' "used": ', "25", ".", "3", "}"]),
+        ("Mobile Data: Yes\n", ["Mobile Data: Yes\n"]),
+        (" 📵 No Signal | 🔋 42%", [" 📵 No Signal |", " 🔋", " ", "42", "%"]),
+    ],
+)
+def test_longer_pieces_are_fields_lines_and_numbers(text: str, tokens: list[str]):
+    ids = JOINED.encode(text, add_special_tokens=False)
+    assert [JOINED.decode([token]) for token in ids] == tokens
+
+
+@given(st.text(st.characters(blacklist_categories=("Cs",)), max_size=60))
+def test_any_text_comes_back_from_longer_pieces(text: str):
+    ids = JOINED.encode(text, add_special_tokens=False)
+    assert JOINED.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False) == text

@@ -44,7 +44,7 @@ STOP = say("Thanks. ###STOP###")
 @pytest.fixture
 def task(parcel: Domain) -> Task:
     scenario = UserScenario(persona="p", reason_for_call="r", known_info="k", unknown_info="u", task_instructions="t")
-    return Task(domain="parcel", initial=Initial(database="train-0", ticket="T1"), user=scenario, gold=())
+    return Task(domain="parcel", initial=Initial(database="train-0"), user=scenario, gold=())
 
 
 def run(parcel: Domain, task: Task, agent: Script, user: Script, **options: Any) -> Trace:
@@ -115,13 +115,13 @@ def test_each_seat_sees_only_its_part(parcel: Domain, task: Task):
     run(parcel, task, agent, user)
     last = agent.views[-1]
     assert [turn.content for turn in last.turns] == [GREETING, "hello", "aside"]
-    assert last.system.startswith(parcel.policy) and last.system.endswith("Ticket: T1")
+    assert last.system == parcel.policy
     assert last.scenario is None
     assert {tool.seat for tool in last.tools} == {"agent"}
     last = user.views[-1]
     assert [turn.content for turn in last.turns] == [GREETING, "aside", "hello", "found you"]
     assert last.turns[1].results[0].content.startswith("{")
-    assert last.scenario == task.user and "Reason for call: r" in last.system and "Ticket" not in last.system
+    assert last.scenario == task.user and "Reason for call: r" in last.system
     assert {tool.seat for tool in last.tools} == {"user"}
     assert len({view.key for view in [*agent.views, *user.views]}) == 1
 

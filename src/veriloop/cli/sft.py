@@ -18,13 +18,21 @@ class Schedule:
     """How long and how fast a model is fine-tuned."""
 
     steps: Annotated[int, Parameter(validator=Number(gte=1))] = 700
-    """Optimizer steps at most; training stops at the held-out loss's minimum."""
+    """Optimizer steps at most."""
     batch: Annotated[int, Parameter(validator=Number(gte=1))] = 12
     """Dialogues per step."""
     learning_rate: Annotated[float, Parameter(validator=Number(gt=0))] = 3e-3
     """Peak learning rate; `nano`, trained from scratch, wants about 100 times what a large model does."""
     pretrain: Annotated[int, Parameter(validator=Number(gte=0))] = 120
     """Steps on every token before that; only `nano`, which is made from scratch, takes them."""
+    eval_every: Annotated[int, Parameter(validator=Number(gte=1))] = 100
+    """Steps between held-out losses."""
+    patience: Annotated[int, Parameter(validator=Number(gte=0))] = 3
+    """Held-out losses in a row without a new minimum after which training stops; 0 trains all steps."""
+    ids_only: Annotated[bool, Parameter(negative="")] = False
+    """A model from scratch gets aliases for ids alone, and reads figures, dates and names as they are."""
+    length: Annotated[int, Parameter(validator=Number(gte=1))] = 1400
+    """Tokens of a dialogue at most; longer ones are dropped and counted."""
     seed: int = 0
     """Of weights and order."""
 
@@ -49,7 +57,7 @@ def sft_command(
     seat
         Who is trained: the agent, or the user whom the agent will be trained against.
     model
-        nano (a small model from scratch), smollm2, or a Hugging Face folder.
+        nano or mini (0.9 or 2 M parameters, from scratch), smollm2, or a Hugging Face folder.
     limit
         Dialogues to train on at most; 0 for all. Those held out stay the same.
     """

@@ -116,6 +116,8 @@ class Draw:
     """Equal seeds give equal runs."""
     split: Literal["train", "test"] = "train"
     """test: databases that no training task uses, to measure on."""
+    solo: Annotated[bool, Parameter(negative="")] = False
+    """Tasks with a ticket instead of a user, for an agent who works alone; only tasks in which something is broken."""
 
 
 @Parameter(name="*")

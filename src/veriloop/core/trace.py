@@ -13,6 +13,8 @@ class StopReason(StrEnum):
 
     USER_STOP = "user_stop"
     """The user said that everything is settled (`###STOP###`)."""
+    AGENT_STOP = "agent_stop"
+    """An agent who works alone ended its work."""
     TRANSFER = "transfer"
     """The user was handed to a person (`###TRANSFER###`)."""
     OUT_OF_SCOPE = "out_of_scope"

@@ -16,11 +16,17 @@ from veriloop.domains.task import Fact, Initial, SeatCall
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Where defects are looked for: the state before anything is broken, who calls, and randomness to choose with."""
+    """Where defects are looked for: the state before anything is broken, who calls, and randomness to choose with.
+
+    alone: an agent is to work alone, with a ticket. silent: that tells only what is the case, nothing the user would
+    choose if they were asked; then the most is chosen that the policy allows.
+    """
 
     state: Any
     caller: Caller
     rng: random.Random
+    alone: bool = False
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,8 @@ class Troubles:
     defects: in the order in which the policy has them looked for. free: tables that may end as they like. neutral:
     names of initial functions that only set the scene. identity: the kind of value by which the caller is looked up.
     handover: the call that ends a task which nobody can cure. settle: the initial calls that put a caller in place.
+    write_ticket: from a symptom, its scene, what the user can tell and the names of the defects to what an agent who
+    works alone reads; None where nobody does.
     """
 
     symptoms: tuple[Symptom, ...]
@@ -91,6 +99,7 @@ class Troubles:
     identity: str
     handover: SeatCall
     settle: Callable[[Caller], tuple[SeatCall, ...]]
+    write_ticket: Callable[[Symptom, Scene, Sequence[Fact], Sequence[str]], str] | None = None
 
     def combine(self, calls: Iterable[SeatCall]) -> str:
         """Return the key of what initial calls break: the sorted names of the functions, joined with "+"."""

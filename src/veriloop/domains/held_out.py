@@ -16,12 +16,14 @@ class HeldOut(Frozen):
     """Digests of a benchmark's tasks.
 
     entities: of the ids, addresses and numbers of the people they are about, and of what is theirs. combinations: of
-    what is broken in them, as `Troubles.combine` spells it. instructions: of each the shingles (`digest_shingles`).
+    what is broken in them, as `Troubles.combine` spells it. instructions, tickets: of each the shingles
+    (`digest_shingles`, `digest_words`).
     """
 
     entities: frozenset[str] = frozenset()
     combinations: frozenset[str] = frozenset()
     instructions: tuple[frozenset[str], ...] = ()
+    tickets: tuple[frozenset[str], ...] = ()
 
     def has_entity(self, value: str) -> bool:
         """Return whether a value belongs to somebody who is held out."""
@@ -48,11 +50,15 @@ def split_marks(text: str) -> set[str]:
 
 
 def digest_shingles(user: UserScenario) -> frozenset[str]:
-    """Return digests of all runs of `SHINGLE` words of what a user is told, whatever case and punctuation.
+    """Return digests of what a user is told (see `digest_words`); the persona is left out, it is of a kind."""
+    return digest_words(f"{user.reason_for_call} {user.known_info} {user.unknown_info} {user.task_instructions}")
 
-    The persona is left out, it is of a kind. A shorter text is one shingle; one without a word has none.
+
+def digest_words(text: str) -> frozenset[str]:
+    """Return digests of all runs of `SHINGLE` words of a text, whatever case and punctuation.
+
+    A shorter text is one shingle; one without a word has none.
     """
-    text = f"{user.reason_for_call} {user.known_info} {user.unknown_info} {user.task_instructions}"
     words = re.findall(r"\w+", text.lower())
     starts = range(max(1, len(words) - SHINGLE + 1)) if words else ()
     return frozenset(digest(" ".join(words[start : start + SHINGLE])) for start in starts)

@@ -20,7 +20,10 @@ class SeatCall(Frozen):
 
 
 class Initial(Frozen):
-    """Where a dialogue starts: a database by id, calls made on it before anyone speaks, a ticket the agent reads."""
+    """Where a dialogue starts: a database by id, and calls made on it before anyone speaks.
+
+    ticket: what an agent who works alone reads; None where there is a user to talk to.
+    """
 
     database: str
     calls: tuple[SeatCall, ...] = ()

@@ -21,6 +21,12 @@ from veriloop.engine.setting import Order, Setting, enter_setting
 
 COUNTS = {"1": 30.0, "2": 30.0, "3": 20.0, "4": 12.0, "5": 8.0}
 """How many defects a task has, by weight."""
+COUNTS_ALONE = {"1": 20.0, "2": 20.0, "3": 18.0, "4": 14.0, "5": 12.0, "6": 9.0, "7": 7.0}
+"""The same where an agent works alone: a dialogue without a user is short, however much there is to do."""
+BESIDES = {"0": 55.0, "1": 30.0, "2": 15.0}
+"""How many other things are wrong that cause nothing the ticket is about, by weight."""
+SILENT_SHARE = 0.5
+"""Share of the tickets that do not tell what the user would choose if they were asked."""
 DRAWS = 24
 """Combinations drawn of each symptom: what is held out, or does not fit together, is drawn again."""
 INCURABLE_SHARE = 0.15
@@ -29,13 +35,17 @@ INCURABLE_SHARE = 0.15
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """What a task is composed of; faults in the order in which the policy has them looked for."""
+    """What a task is composed of; faults in the order in which the policy has them looked for.
+
+    besides: faults that cause nothing of the symptom and stay as they are.
+    """
 
     setting: Setting
     troubles: Troubles
     scene: Scene
     symptom: Symptom
     found: tuple[tuple[Defect, Fault], ...]
+    besides: tuple[tuple[Defect, Fault], ...] = ()
 
     @property
     def faults(self) -> list[Fault]:
@@ -47,7 +57,7 @@ class _Case:
 
     @property
     def initial(self) -> Initial:
-        broken = tuple(step for fault in self.faults for step in fault.breaks)
+        broken = tuple(step for _, fault in (*self.found, *self.besides) for step in fault.breaks)
         return Initial(database=self.setting.database, calls=(*self.troubles.settle(self.setting.caller), *broken))
 
     @property
@@ -61,11 +71,13 @@ def synthesise_repair(domain: Domain, pair: PlanPair, order: Order) -> Task | No
     The same order and plan give the same task.
     """
     troubles = find_troubles(domain)
-    if troubles is None:
+    if troubles is None or (order.alone and troubles.write_ticket is None):
         return None
     setting, rng = enter_setting(domain, order, order.roll("caller", 0)), order.roll("defects")
     held_out = find_held_out(domain) or HeldOut()
-    drawn = _draw_cases(setting, troubles, rng)
+    silent = order.alone and order.roll("ticket").random() < SILENT_SHARE
+    scene = Scene(setting.session.state, setting.caller, rng, order.alone, silent)
+    drawn = _draw_cases(setting, troubles, scene)
     case = next((case for case in drawn if not held_out.has_combination(case.combination)), None)
     if case is None or not _breaks(domain, case):
         return None
@@ -77,35 +89,49 @@ def synthesise_repair(domain: Domain, pair: PlanPair, order: Order) -> Task | No
     return _assemble(case, pair, order, (opening, *way), persona)
 
 
-def _draw_cases(setting: Setting, troubles: Troubles, rng: random.Random) -> Iterator[_Case]:
+def _draw_cases(setting: Setting, troubles: Troubles, scene: Scene) -> Iterator[_Case]:
     """Yield cases whose faults fit together, those of one symptom first.
 
     Which symptom that is, and whether somebody can cure it, is drawn once, so that drawing again for what is held out
     changes neither share.
     """
+    rng = scene.rng
     hopeless = rng.random() < INCURABLE_SHARE
     for symptom in rng.sample(troubles.symptoms, len(troubles.symptoms)):
         for _ in range(DRAWS):
-            case = _draw_case(setting, troubles, symptom, hopeless, rng)
+            case = _draw_case(setting, troubles, scene, symptom, hopeless)
             if case:
                 yield case
 
 
-def _draw_case(
-    setting: Setting, troubles: Troubles, symptom: Symptom, hopeless: bool, rng: random.Random
-) -> _Case | None:
-    scene = Scene(setting.session.state, setting.caller, rng)
+def _draw_case(setting: Setting, troubles: Troubles, scene: Scene, symptom: Symptom, hopeless: bool) -> _Case | None:
+    rng = scene.rng
     able = [defect for defect in troubles.defects if symptom.name in defect.symptoms]
     drawn = rng.sample(able, len(able))
     incurable = [defect for defect in drawn if not defect.curable][:hopeless]
-    wanted = int(draw(COUNTS, rng))
+    wanted = int(draw(COUNTS_ALONE if scene.alone else COUNTS, rng))
     chosen: dict[str, Defect] = {}
     for defect in [*incurable, *(defect for defect in drawn if defect.curable)]:
         if len(chosen) < wanted:
             chosen.setdefault(defect.group or defect.name, defect)
-    found = [(defect, defect.find(scene)) for defect in troubles.defects if defect in chosen.values()]
+    found = _find_faults(troubles, scene, list(chosen.values()))
+    besides = _find_faults(troubles, scene, _draw_besides(troubles, symptom, set(chosen), rng) if scene.alone else [])
+    return None if found is None or besides is None else _Case(setting, troubles, scene, symptom, found, besides)
+
+
+def _draw_besides(troubles: Troubles, symptom: Symptom, groups: set[str], rng: random.Random) -> list[Defect]:
+    """Return defects of other groups that cause nothing of the symptom, and that somebody could cure."""
+    others = [defect for defect in troubles.defects if symptom.name not in defect.symptoms and defect.curable]
+    chosen = {defect.group or defect.name: defect for defect in rng.sample(others, len(others))}
+    names = [name for name in chosen if name not in groups]
+    return [chosen[name] for name in names[: int(draw(BESIDES, rng))]]
+
+
+def _find_faults(troubles: Troubles, scene: Scene, chosen: Sequence[Defect]) -> tuple[tuple[Defect, Fault], ...] | None:
+    """Return defects with their faults in the order of the policy, None where one of them cannot be."""
+    found = [(defect, defect.find(scene)) for defect in troubles.defects if defect in chosen]
     faults = tuple((defect, fault) for defect, fault in found if fault is not None)
-    return _Case(setting, troubles, scene, symptom, faults) if len(faults) == len(found) else None
+    return faults if len(faults) == len(found) else None
 
 
 def _breaks(domain: Domain, case: _Case) -> bool:
@@ -197,11 +223,14 @@ def _assemble(case: _Case, pair: PlanPair, order: Order, gold: Sequence[SeatCall
     told, asides = give_manners(setting, (number, *facts.values()), (request,), order.roll("quirks"), plain=order.plain)
     user = render_user(setting.caller.name, persona, *told, asides, plain=order.plain)
     tools = setting.domain.tools
+    ticket = None
+    if order.alone and case.troubles.write_ticket:
+        ticket = case.troubles.write_ticket(symptom, case.scene, [*facts.values()], [d.name for d, _ in case.found])
     acts = {step.call.name for step in gold if step.seat == "agent" and tools[step.call.name].kind != "read"}
     holds = [*symptom.holds, *(step for fault in case.faults for step in fault.holds)] if cured else symptom.lacks
     return Task(
         domain=setting.domain.name,
-        initial=case.initial.model_copy(update={"calls": number_calls(case.initial.calls, "init")}),
+        initial=case.initial.model_copy(update={"calls": number_calls(case.initial.calls, "init"), "ticket": ticket}),
         user=user.model_copy(update={"task_instructions": f"{_OBLIGING} {user.task_instructions}"}),
         gold=number_calls(gold, "call"),
         free=case.free,

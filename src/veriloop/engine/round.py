@@ -31,7 +31,7 @@ class Pilot:
     """Fixed orders that plan sets are compared on.
 
     size: orders in all, dealt to the plans in turn. databases: how many of the training databases they draw from.
-    plain: see `Order`.
+    plain, alone: see `Order`.
     """
 
     seed: int
@@ -39,6 +39,7 @@ class Pilot:
     databases: int
     progress: Progress | None = None
     plain: bool = False
+    alone: bool = False
 
 
 class Round(Frozen):
@@ -182,7 +183,9 @@ def run_pilot(
             return None
         if entry := ledger.get(number, stage):
             return recall(entry.payload)
-        order = Order(pilot.seed, number, split="train", databases=pilot.databases, plain=pilot.plain)
+        order = Order(
+            pilot.seed, number, split="train", databases=pilot.databases, plain=pilot.plain, alone=pilot.alone
+        )
         return bench.make(pairs[number % len(pairs)], workflow, order, seen.look())
 
     with closing(run_in_order(launch, bench.width, bench.line)) as made:

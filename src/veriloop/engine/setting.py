@@ -12,7 +12,10 @@ from veriloop.domains.walk import Walk, explore
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to make: which item of which run, from which databases. plain: callers talk in few ways, without slips."""
+    """What to make: which item of which run, from which databases.
+
+    plain: callers talk in few ways, without slips. alone: tasks have a ticket, for an agent who works alone.
+    """
 
     seed: int
     item: int
@@ -20,6 +23,7 @@ class Order:
     split: str = "train"
     databases: int = 50
     plain: bool = False
+    alone: bool = False
 
     def roll(self, *about: str | int) -> random.Random:
         """Return the randomness of one decision: plans that differ elsewhere decide alike here, and compare well."""

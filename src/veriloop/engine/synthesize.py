@@ -39,7 +39,8 @@ class SynthConfig(Frozen):
     task in `trials` dialogues, of which a share within `band` must pass; nobody where it is empty and no model. slips:
     share of its dialogues in which a scripted agent errs on purpose, for ablations. checkers: who writes them; `model`
     takes those that the synthesiser's model hands in, and compiles the others. speech: `plain` for callers who say
-    things in few ways, mistype nothing and never change their minds, as small models need.
+    things in few ways, mistype nothing and never change their minds, as small models need. solo: tasks with a ticket,
+    for an agent who works alone.
     """
 
     n: int = Field(ge=1)
@@ -56,6 +57,7 @@ class SynthConfig(Frozen):
     slips: float = Field(default=0.0, ge=0, le=1)
     checkers: Literal["compiled", "model"] = "compiled"
     speech: Literal["varied", "plain"] = "varied"
+    solo: bool = False
     split: str = "train"
     databases: int = Field(default=50, ge=1)
     verify: bool = True
@@ -202,8 +204,13 @@ def summarise(ledger: Ledger, run: str, seconds: float) -> SynthResult:
 
 
 def _order(config: SynthConfig, position: int) -> Order:
+    return make_order(config, config.seed, position, config.split)
+
+
+def make_order(config: SynthConfig, seed: int, position: int, split: str) -> Order:
+    """Return the order of a position under a run's settings."""
     plain = config.speech == "plain"
-    return Order(config.seed, position, split=config.split, databases=config.databases, plain=plain)
+    return Order(seed, position, split=split, databases=config.databases, plain=plain, alone=config.solo)
 
 
 def _count_drafts(drafts: dict[str, Any]) -> Made:
@@ -268,6 +275,7 @@ def _evolve(
                 config.databases,
                 progress,
                 config.speech == "plain",
+                config.solo,
             )
             start = pairs, workflow
             pairs, workflow, rounds = run_rounds(ledger, bench, reach, pilot, search, config.rounds, start)

@@ -20,7 +20,6 @@ from veriloop.evaluate.official_package import (  # first: it quiets tau2 before
     name_package,
 )
 from veriloop.evaluate.official_seat import (
-    DONE,
     NoUser,
     PlayerAgent,
     PlayerUser,
@@ -39,10 +38,11 @@ from tau2.utils.utils import DATA_DIR, get_now
 
 from veriloop.core.base import canonical_json, content_hash, derive_seed
 from veriloop.core.errors import InputError, PlayerError
-from veriloop.core.message import Seat, ToolCall, Turn
+from veriloop.core.message import Seat, Turn
 from veriloop.core.trace import StopReason, Trace
 from veriloop.core.verdict import Outcome, Verdict
 from veriloop.domains.domain import Domain
+from veriloop.domains.perspective import find_owner, find_place, is_alone, open_alone, seat_tools
 from veriloop.domains.task import Fact, Initial, Request, SeatCall, Task, UserScenario
 from veriloop.evaluate.adapter import Chair, GatheringPlayer
 from veriloop.evaluate.own import EvalConfig, Progress, summarise
@@ -302,8 +302,8 @@ class _Run:
 
     def _sit_alone(self, task: OfficialTask, environment: Any, chairs: Mapping[Seat, Chair]) -> tuple[Any, Any]:
         """Return the one who works alone and nobody, as the package's agent and user."""
-        system = f"{environment.get_policy()}\n\nTicket: {task.official.ticket}"
-        chair = replace(chairs["agent"], system=system, tools=(*self.domain.tools.values(), DONE))
+        hands = seat_tools(self.domain, "agent", alone=True)
+        chair = replace(chairs["agent"], system=environment.get_policy(), tools=hands)
         tools = [*environment.get_tools(), *environment.get_user_tools()]
         return SoloAgent(tools, environment.get_policy(), task.official, chair), NoUser()
 
@@ -397,26 +397,26 @@ def read_trace(
     """
     session, turns, error = domain.open(task.task.initial), list[Turn](), None
     alone = names["user"] == NOBODY
+    if alone:
+        turns.append(open_alone(task.official.ticket))
     for turn, calls in read_turns(simulation.messages):
-        results = [session.call(_find_owner(domain, turn.seat, call, alone), call) for call in calls]
+        seat = find_place(domain, turn) if alone else turn.seat
+        results = [session.call(find_owner(domain, call) if alone else seat, call) for call in calls]
         for theirs, ours in zip(turn.results, results, strict=True):
             if (theirs.content, theirs.error) != (ours.content, ours.error):
                 error = f"our session answers {ours.content!r} where the package answers {theirs.content!r}"
-        turns.append(turn.model_copy(update={"results": tuple(results)}))
+        turns.append(turn.model_copy(update={"seat": seat, "results": tuple(results)}))
     return Trace(
         domain=domain.name, task_id=task.id, players=names, seed=seed, turns=tuple(turns), changes=session.changes(),
         digest=session.digest(), stop=_read_stop(simulation, turns), error=error,
     )  # fmt: skip
 
 
-def _find_owner(domain: Domain, seat: Seat, call: ToolCall, alone: bool) -> Seat:
-    """Return whose tool a call is: an agent that works alone makes those of the user too."""
-    return domain.tools[call.name].seat if alone and call.name in domain.tools else seat
-
-
 def _read_stop(simulation: SimulationRun, turns: Sequence[Turn]) -> StopReason:
     if stop := _STOPS.get(simulation.termination_reason):
         return stop
+    if is_alone(turns):
+        return StopReason.AGENT_STOP
     last = turns[-1].content if turns else ""
     return next((reason for token, reason in STOP_TOKENS.items() if token in last), StopReason.USER_STOP)
 

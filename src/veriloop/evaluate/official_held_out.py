@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from veriloop.core.base import canonical_json
 from veriloop.domains.defect import find_troubles
 from veriloop.domains.domain import Domain
-from veriloop.domains.held_out import digest, digest_shingles, split_marks
+from veriloop.domains.held_out import digest, digest_shingles, digest_words, split_marks
 from veriloop.domains.registry import load_domain
 from veriloop.domains.tau2.held_out import FILE
 from veriloop.domains.tau2.shared import SharedDomain
@@ -51,6 +51,7 @@ def digest_domain(domain: Domain) -> dict[str, Any]:
         "entities": sorted(map(digest, marks)),
         "combinations": sorted(map(digest, keys)),
         "instructions": sorted(map(sorted, {digest_shingles(task.task.user) for task in tasks})),
+        "tickets": sorted(map(sorted, {digest_words(task.official.ticket) for task in tasks if task.official.ticket})),
     }
 
 

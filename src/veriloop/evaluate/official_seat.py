@@ -17,19 +17,9 @@ from tau2.data_model import message as tau2_message
 from tau2.user.user_simulator import DummyUser, UserSimulator
 
 from veriloop.core.message import Message, Seat, ToolCall, ToolResult, Turn
+from veriloop.domains.perspective import end_alone, open_alone
 from veriloop.domains.tau2.session import REQUESTORS
-from veriloop.domains.tool import Tool
 from veriloop.evaluate.adapter import Chair, SeatLog
-
-DONE = Tool(
-    name=LLMSoloAgent.STOP_FUNCTION_NAME,
-    seat="agent",
-    kind="generic",
-    description="Call this function when you are done with the task.",
-    parameters={"type": "object", "properties": {}},
-    run=lambda _, __: "",
-)
-"""By which an agent that works alone ends its work, as the package's own does."""
 
 
 class PlayerAgent(AgentBase):
@@ -78,7 +68,7 @@ class PlayerUser(UserBase):
 class SoloAgent(LLMSoloAgent):
     """One of our players alone at the package's telecom, with the tools of both seats and a ticket.
 
-    It ends its work by `done`, or by text without a call, since there is nobody to hear it.
+    What it says to end its work (see `end_alone`) is the package's own stop token.
     """
 
     def __init__(self, tools: list[Any], policy: str, task: Any, chair: Chair) -> None:
@@ -86,19 +76,16 @@ class SoloAgent(LLMSoloAgent):
         self._chair = chair
 
     def get_init_state(self, message_history: list[Any] | None = None) -> SeatLog:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Start from nothing: nobody greets."""
-        return SeatLog("agent", [turn for turn, _ in read_turns(message_history or [])])
+        """Start from the ticket: nobody greets."""
+        history = [turn for turn, _ in read_turns(message_history or [])]
+        return SeatLog("agent", [open_alone(self.task.ticket or ""), *history])
 
     def generate_next_message(self, message: Any, state: SeatLog) -> tuple[Any, SeatLog]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Note what came and ask the player."""
-        return _answer(self._chair, state, message, tau2_message.AssistantMessage, AgentError, end=self._end), state
+        return _answer(self._chair, state, message, tau2_message.AssistantMessage, AgentError, end=end_alone), state
 
     def set_seed(self, seed: int) -> None:
         """Do nothing: a player draws from the seed in its view."""
-
-    def _end(self, message: Message) -> Message:
-        ends = not message.tool_calls or any(call.name == self.STOP_FUNCTION_NAME for call in message.tool_calls)
-        return Message(content=self.STOP_TOKEN) if ends else message
 
 
 class NoUser(DummyUser):

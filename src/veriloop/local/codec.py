@@ -5,6 +5,9 @@ dates, amounts) and every run of capitalised words (names, streets) becomes an a
 count, in order of first appearance. `ada.b25@post.example` may read `<m0>`, the second parcel number `<V1>`. Aliases
 say nothing of what they stand for, and they are put back when the model speaks. The codec is part of the player, not
 of the domain: a model folder that uses it says so in `veriloop.json`.
+
+Where a model has to read figures and dates, which an alias hides, only ids are replaced: e-mail addresses, phone
+numbers, letters with digits after them, long runs of digits.
 """
 
 import re
@@ -19,6 +22,8 @@ _SPAN = re.compile(
     r"[A-Z][a-z]+(?: [A-Z][a-z]+)+(?: \d+)?"  # Ada Lovelace, Rowan Lane 30
     r"|(?<![\w<])[A-Za-z0-9](?:[\w@+-]|\.(?=\w))*"
 )
+_ID = re.compile(r".+@.+|[A-Za-z]+[_-]?\d+|\d{3}-\d{3}-\d{4}|\d{10,}")
+"""What stays an alias where only ids are replaced."""
 _ALIAS = re.compile(rf"<[{CLASSES}]\d+>")
 
 
@@ -63,11 +68,12 @@ class AliasCodec:
     """Aliases of one dialogue, given out in order of first appearance.
 
     When a class is used up further words stay as they are. An alias that was never given out decodes to itself, which
-    every tool refuses: a visible mistake of the model.
+    every tool refuses: a visible mistake of the model. ids_only: names, figures and dates stay as they are.
     """
 
-    def __init__(self, table: dict[str, str] | None = None) -> None:
+    def __init__(self, table: dict[str, str] | None = None, *, ids_only: bool = False) -> None:
         """Start empty, or with a table kept from an earlier turn."""
+        self._ids_only = ids_only
         self._words: dict[str, str] = dict(table or {})
         self._aliases = {word: alias for alias, word in self._words.items()}
 
@@ -89,6 +95,8 @@ class AliasCodec:
         kind = _classify(word)
         if known or kind is None:
             return known or word
+        if self._ids_only and not _ID.fullmatch(word):
+            return word
         count = sum(alias[1] == kind for alias in self._words)
         if count >= PER_CLASS:
             return word

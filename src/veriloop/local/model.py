@@ -17,12 +17,15 @@ class ModelSettings:
     """How a folder's model is spoken to, stored beside its weights.
 
     seat: the seat it was trained for, empty for any. aliases: identifiers are replaced by alias tokens on the way in
-    and put back on the way out (a codec in the player). policy: whether the agent's system text holds the policy.
+    and put back on the way out (a codec in the player). ids_only: no other words are, so that the model reads names,
+    figures and dates. policy: whether the agent's system text holds the policy. context: tokens of a dialogue at most.
     """
 
     seat: str = ""
     aliases: bool = False
+    ids_only: bool = False
     policy: PromptMode = "full"
+    context: int = 1400
 
 
 @dataclass(slots=True)

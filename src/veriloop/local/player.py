@@ -16,11 +16,15 @@ from veriloop.rollout.player import View
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How replies are drawn. tokens: limit of one reply. context: limit of a whole dialogue. rows: dialogues cached."""
+    """How replies are drawn.
+
+    tokens: limit of one reply. context: limit of a whole dialogue; None: what the model's folder says. rows: dialogues
+    cached.
+    """
 
     temperature: float = 1.0
     tokens: int = 96
-    context: int = 1400
+    context: int | None = None
     rows: int = 128
 
 
@@ -33,6 +37,7 @@ class LocalPlayer:
         self.name, self.sampling = name, sampling or Sampling()
         self.seat: Seat = seat
         self._loaded = loaded
+        self._context = self.sampling.context or loaded.settings.context
         self._renderers: dict[tuple[str, ...], Renderer] = {}
         self._transcripts: dict[str, Transcript] = {}
         tokenizer = loaded.tokenizer
@@ -70,7 +75,7 @@ class LocalPlayer:
         transcript = self._follow(view)
         context = transcript.prompted()
         self._asked[ticket] = transcript, len(context)
-        if len(context) + self.sampling.tokens > self.sampling.context:
+        if len(context) + self.sampling.tokens > self._context:
             self._refused.append(ticket)
         else:
             self._sampler.begin(ticket, view.key, context, derive_seed("sample", view.key, view.seat, len(view.turns)))
@@ -104,7 +109,7 @@ class LocalPlayer:
         if names not in self._renderers:
             schemas = [] if settings.aliases else [tool.schema() for tool in view.tools]
             self._renderers[names] = Renderer(
-                self._loaded.tokenizer, self.seat, tools=schemas, aliases=settings.aliases
+                self._loaded.tokenizer, self.seat, tools=schemas, aliases=settings.aliases, ids_only=settings.ids_only
             )
         system = view.system if self.seat == "user" or settings.policy == "full" else ""
         return self._renderers[names].start(system)
@@ -112,9 +117,7 @@ class LocalPlayer:
     def _read(self, reply: Reply | None, transcript: Transcript, prompt: int) -> Message:
         codec = transcript.codec
         if reply is None:
-            return Message(
-                malformed=f"{StopReason.TOO_LONG.value}: the context of {self.sampling.context} tokens is full"
-            )
+            return Message(malformed=f"{StopReason.TOO_LONG.value}: the context of {self._context} tokens is full")
         ids = reply.ids if reply.cut else reply.ids[:-1]
         text = self._loaded.tokenizer.decode(ids, skip_special_tokens=False)
         sampled = Sampled(token_ids=tuple(reply.ids), logprobs=tuple(reply.logprobs), context=codec.table())

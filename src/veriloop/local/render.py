@@ -32,14 +32,20 @@ class Rendered:
 class Renderer:
     """Renders one seat's dialogues for one tokenizer.
 
-    aliases: replace identifiers by alias tokens (see `codec`). The system text is what the caller gives: policy in
-    full, in short, or none.
+    aliases: replace identifiers by alias tokens, ids_only: and nothing else (see `codec`). The system text is what the
+    caller gives: policy in full, in short, or none.
     """
 
     def __init__(
-        self, tokenizer: Any, seat: Seat, *, tools: Sequence[dict[str, Any]] = (), aliases: bool = False
+        self,
+        tokenizer: Any,
+        seat: Seat,
+        *,
+        tools: Sequence[dict[str, Any]] = (),
+        aliases: bool = False,
+        ids_only: bool = False,
     ) -> None:
-        self.tokenizer, self.aliases = tokenizer, aliases
+        self.tokenizer, self.aliases, self.ids_only = tokenizer, aliases, ids_only
         self.seat: Seat = seat
         self.form = ChatFormat(tokenizer, tools)
         self.end: str = tokenizer.eos_token
@@ -51,7 +57,7 @@ class Renderer:
 
     def make_codec(self) -> Codec:
         """Return the codec of one dialogue."""
-        return AliasCodec() if self.aliases else PlainCodec()
+        return AliasCodec(ids_only=self.ids_only) if self.aliases else PlainCodec()
 
     def start(self, system: str) -> "Transcript":
         """Return the empty transcript of a dialogue."""

@@ -11,10 +11,18 @@ PAD = "<|pad|>"
 CONTROL = (PAD, END, "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>", "<|call|>")
 # A piece is a word with the punctuation that hangs on it, so that a JSON field takes two tokens; digits stand alone.
 _PIECE = r" ?[^\s\d]+|\d|\s"
+# So that more of what tools return is one token each: fields of JSON and lines with a word as their value, numbers.
+_JOINED = (
+    r'[{\[ ]*"\w+": (?:null|true|false|"[A-Za-z_ ]*")[,}\]]*|[{\[ ]*"\w+": "?'
+    r"|[A-Z][A-Za-z -]*: \w+\n| [^\x00-\x7f]+ [A-Z][A-Za-z ]* \|| ?[^\s\d]+|\d{1,4}|\s"
+)
 
 
-def train_tokenizer(texts: Iterable[str], vocabulary: int = 1300) -> Any:
-    """Return a transformers tokenizer of about `vocabulary` tokens; control tokens and aliases are never split."""
+def train_tokenizer(texts: Iterable[str], vocabulary: int = 1300, *, joined: bool = False) -> Any:
+    """Return a transformers tokenizer of about `vocabulary` tokens; control tokens and aliases are never split.
+
+    joined: pieces are longer, and digits do not stand alone.
+    """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -22,7 +30,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int = 1300) -> Any:
     inner = Tokenizer(models.BPE())
     inner.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(_PIECE), behavior="isolated"),
+            pre_tokenizers.Split(Regex(_JOINED if joined else _PIECE), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )

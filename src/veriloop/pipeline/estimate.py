@@ -26,9 +26,8 @@ from veriloop.engine.role.synthesiser import ModelSynthesiser
 from veriloop.engine.role.verifier import TaskReview, TraceReview
 from veriloop.engine.round import Pilot, run_rounds
 from veriloop.engine.search import SEARCHES
-from veriloop.engine.setting import Order
 from veriloop.engine.stream import Bench, Item, make_item
-from veriloop.engine.synthesize import SynthConfig
+from veriloop.engine.synthesize import SynthConfig, make_order
 from veriloop.llm.client import Client
 from veriloop.llm.price import Price
 from veriloop.llm.structured import explain
@@ -140,7 +139,8 @@ def _rehearse_pilots(
     """Run the rounds with small pilots and the scripted reflector; returns the plans after them and the real items."""
     reach, whole = find_reach(domain, config.scope), max(config.pilot, 2 * config.plans)
     size = max(min(config.pilot, PILOT), 2 * config.plans)
-    pilot = Pilot(derive_seed("pilot", config.seed) % 2**31, size, config.databases, plain=config.speech == "plain")
+    plain, seed = config.speech == "plain", derive_seed("pilot", config.seed) % 2**31
+    pilot = Pilot(seed, size, config.databases, plain=plain, alone=config.solo)
     bench, _ = _set_up(domain, config, meter)
     with TemporaryDirectory() as folder, Ledger(Path(folder) / "ledger.sqlite") as ledger:
         search = SEARCHES["gepa" if config.search == "gepa" else "native"]
@@ -163,8 +163,7 @@ def _rehearse(
     for number in range(count):
         pair = pairs[number * max(1, len(pairs) // count) % len(pairs)]
         # The run's own orders: its first items are the very ones that are rehearsed, as far as plans agree.
-        plain = config.speech == "plain"
-        order = Order(config.seed, number, split=config.split, databases=config.databases, plain=plain)
+        order = make_order(config, config.seed, number, config.split)
         item = asyncio.run(make_item(bench, pair, workflow, order, taken.__contains__))
         taken |= {item.task.id} if item.task else set()
         made.append(item)

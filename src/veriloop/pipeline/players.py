@@ -76,6 +76,8 @@ def load_model_player(path: Path, seat: Seat, casting: Casting) -> Player:
         raise InputError(f"{str(path)!r} holds no model (no config.json); give the folder that `veriloop sft` wrote")
     with needs_extra("train"):
         from veriloop.local.player import LocalPlayer, Sampling
+        from veriloop.local.process import keep_memory
+    keep_memory()
     sampling = Sampling() if casting.temperature is None else Sampling(temperature=casting.temperature)
     return LocalPlayer.load(path, seat, sampling=sampling)
 

@@ -9,12 +9,13 @@ from pydantic import Field
 import veriloop
 from veriloop.core.base import Frozen
 from veriloop.core.errors import InputError
+from veriloop.domains.defect import find_troubles
 from veriloop.domains.domain import Domain
 from veriloop.domains.held_out import find_held_out
 from veriloop.domains.registry import full_name, load_domain
 from veriloop.engine.difficulty import Trial
 from veriloop.engine.gepa import import_gepa
-from veriloop.engine.plan import check_scope
+from veriloop.engine.plan import REPAIR, check_scope
 from veriloop.engine.role.cast import AnyPlayer
 from veriloop.engine.role.model import SOLVER, RoleModels
 from veriloop.engine.round import Progress
@@ -59,6 +60,7 @@ def run_synthesis(
     or the directory cannot be used.
     """
     domain, staff = load_domain(name), staff or Staff()
+    config = check_solo(domain, config)
     check_scope(domain, config.scope)
     if config.search == "llm" and "reflector" not in config.roles:
         raise InputError("--search llm needs a model as reflector; name one with --model or in the table of roles")
@@ -96,6 +98,21 @@ def run_synthesis(
         write_artefacts(run, lambda task: render_checker_file(domain, task))
     write_manifest(out, leakage)
     return result
+
+
+def check_solo(domain: Domain, config: SynthConfig) -> SynthConfig:
+    """Return the settings, kept to the tasks that can have a ticket where one is wanted.
+
+    Raises InputError where the domain has no tickets, or other tasks are named.
+    """
+    if not config.solo:
+        return config
+    troubles = find_troubles(domain)
+    if troubles is None or troubles.write_ticket is None:
+        raise InputError(f"{domain.name} has no tickets for an agent who works alone; leave out --solo")
+    if set(config.scope.tiers) - {REPAIR}:
+        raise InputError(f"--solo makes tasks of the tier {REPAIR!r} alone; leave out --only-tiers")
+    return config.model_copy(update={"scope": config.scope.model_copy(update={"tiers": (REPAIR,)})})
 
 
 def _check_run(run: Run, domain: Domain) -> Leakage | None:

@@ -16,6 +16,7 @@ from veriloop.store.result import iter_dialogues, iter_tasks
 from veriloop.store.run import open_run
 
 with needs_extra("train"):
+    from veriloop.local.process import keep_memory
     from veriloop.train.data import Dialogue
     from veriloop.train.grpo import RlConfig, train_rl
     from veriloop.train.metrics import TrainResult
@@ -52,6 +53,7 @@ def train_sft_on_run(
     progress: Progress | None = None,
 ) -> TrainResult:
     """Fine-tune a seat on a run's dialogues, by default all the good ones; see `train_sft`."""
+    keep_memory()
     choice = choice or Choice()
     with open_run(run) as opened:
         domain, chosen = load_domain(opened.domain), iter_dialogues(opened, good=choice.good)

@@ -2,10 +2,18 @@
 
 from dataclasses import dataclass
 
-from veriloop.core.message import Message, Seat, Turn
+from veriloop.core.message import Message, Seat, ToolCall, Turn
 from veriloop.core.trace import StopReason, Trace
 from veriloop.domains.domain import Domain
-from veriloop.domains.perspective import seat_tools, system_text, visible_turns
+from veriloop.domains.perspective import (
+    end_alone,
+    find_owner,
+    find_place,
+    open_alone,
+    seat_tools,
+    system_text,
+    visible_turns,
+)
 from veriloop.domains.session import Session
 from veriloop.domains.task import Task
 from veriloop.rollout.player import View
@@ -31,7 +39,10 @@ class Limits:
 
 
 class Episode:
-    """One dialogue on a live session. The agent greets, then user and agent alternate; tool calls keep the turn."""
+    """One dialogue on a live session. The agent greets, then user and agent alternate; tool calls keep the turn.
+
+    Where the task has a ticket, the agent works alone: see `domains/perspective.py`.
+    """
 
     def __init__(
         self,
@@ -46,8 +57,10 @@ class Episode:
         self._limits = limits or Limits(turns=max(Limits().turns, TURNS_PER_STEP * len(task.gold)))
         self._names: dict[Seat, str] = names or {}
         self._session: Session = domain.open(task.initial)
-        self._turns: list[Turn] = [Turn(seat="agent", content=GREETING)]
-        self._next: Seat = "user"
+        ticket = task.initial.ticket
+        self._alone = ticket is not None
+        self._turns: list[Turn] = [Turn(seat="agent", content=GREETING) if ticket is None else open_alone(ticket)]
+        self._next: Seat = "agent" if self._alone else "user"
         self._errors = 0
         self._stop: StopReason | None = None
         self._error: str | None = None
@@ -66,7 +79,7 @@ class Episode:
             task_id=self._task.id,
             seat=seat,
             system=self._system[seat],
-            tools=seat_tools(self._domain, seat),
+            tools=seat_tools(self._domain, seat, alone=self._alone),
             turns=visible_turns(self._turns, seat),
             seed=self._seed,
             scenario=self._task.user if seat == "user" else None,
@@ -77,10 +90,13 @@ class Episode:
         if self._stop:
             raise RuntimeError("the dialogue is over; look at pending() before feed()")
         seat = self._next
-        results = tuple(self._session.call(seat, call) for call in message.tool_calls)
+        if self._alone:
+            message = end_alone(message)
+            seat = find_place(self._domain, message)
+        results = tuple(self._session.call(self._find_hand(seat, call), call) for call in message.tool_calls)
         self._turns.append(Turn(**dict(message), seat=seat, results=results))
         self._errors += sum(result.error for result in results)
-        if not message.tool_calls:
+        if not message.tool_calls and not self._alone:
             self._next = "user" if seat == "agent" else "agent"
         self._stop = self._find_stop(seat, message)
 
@@ -104,11 +120,16 @@ class Episode:
             error=self._error,
         )
 
+    def _find_hand(self, seat: Seat, call: ToolCall) -> Seat:
+        return find_owner(self._domain, call) if self._alone else seat
+
     def _find_stop(self, seat: Seat, message: Message) -> StopReason | None:
         if message.malformed:
             self._error = f"{seat}: {message.malformed}"
             full = message.malformed.startswith(StopReason.TOO_LONG.value)
             return StopReason.TOO_LONG if full else StopReason.MALFORMED
+        if self._alone and not message.tool_calls:
+            return StopReason.AGENT_STOP
         if seat == "user" and not message.tool_calls:
             for token, reason in STOP_TOKENS.items():
                 if token in message.content:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from veriloop.core.base import Frozen
 from veriloop.core.message import Turn
 from veriloop.core.trace import StopReason, Trace
+from veriloop.domains.perspective import is_alone
 from veriloop.domains.task import Fact, UserScenario
 from veriloop.rollout.scripted import count_settled
 from veriloop.rollout.wording import is_said, is_told
@@ -36,8 +37,11 @@ def measure_user(trace: Trace, scenario: UserScenario) -> UserQuality:
     """Judge the user's seat of one dialogue.
 
     A fact of identity counts as told only if the agent asked to know who calls; what the agent never asked for after
-    it had refused is not held against the user either: untold facts count only for dialogues that the user ended.
+    it had refused is not held against the user either: untold facts count only for dialogues that the user ended. Where
+    an agent works alone, nobody sits in the user's seat.
     """
+    if is_alone(trace.turns):
+        return UserQuality(goal_told=True)
     said = " ".join(turn.content for turn in trace.turns if turn.seat == "user")
     ended = trace.stop in (StopReason.USER_STOP, StopReason.OUT_OF_SCOPE)
     raised = count_settled(trace.turns) >= len(scenario.requests)

@@ -45,7 +45,7 @@ def to_areal_sft(domain: Domain, dialogue: Dialogue, seat: Seat = "agent") -> It
         "reward": float(passed),
     }
     origin = {"task": task.id, "database": task.initial.database, "domain": domain.name, "seat": seat}
-    tools = dump_tools(domain, seat)
+    tools = dump_tools(domain, seat, alone=task.initial.ticket is not None)
     for number, place in enumerate(produced):
         after = messages[place + 1 :] if place == produced[-1] else []
         row: Row = {

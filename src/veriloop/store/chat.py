@@ -39,9 +39,9 @@ def to_chat(domain: Domain, task: Task, turns: tuple[Turn, ...], seat: Seat) -> 
     return Chat(messages, produced)
 
 
-def dump_tools(domain: Domain, seat: Seat) -> str:
-    """Return a seat's tools as OpenAI function schemas in JSON text."""
-    return json.dumps([tool.schema() for tool in seat_tools(domain, seat)], ensure_ascii=False)
+def dump_tools(domain: Domain, seat: Seat, *, alone: bool = False) -> str:
+    """Return a seat's tools as OpenAI function schemas in JSON text; alone: see `seat_tools`."""
+    return json.dumps([tool.schema() for tool in seat_tools(domain, seat, alone=alone)], ensure_ascii=False)
 
 
 def _own_messages(turn: Turn) -> Iterator[Row]:

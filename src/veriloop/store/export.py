@@ -116,7 +116,7 @@ def _origin(domain: Domain, dialogue: Dialogue, seat: Seat) -> Row:
         "success": dialogue.findings.get("success", dialogue.verdict.passed),
         "opinion": dialogue.read_opinion("opinion"),
         "judge": dialogue.read_opinion("judge"),
-        "tools": dump_tools(domain, seat),
+        "tools": dump_tools(domain, seat, alone=dialogue.task.initial.ticket is not None),
     }
 
 

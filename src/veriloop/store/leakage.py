@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 from veriloop.core.base import Frozen
-from veriloop.domains.held_out import HeldOut, digest_shingles, split_marks
+from veriloop.domains.held_out import HeldOut, digest_shingles, digest_words, split_marks
 from veriloop.domains.task import Task
 
 Kind = Literal["entities", "instructions", "combinations"]
@@ -53,6 +53,8 @@ def _find_leaks(task: Task, held_out: HeldOut) -> Iterator[Leak]:
         yield Leak(task=task.id, kind="instructions", what="has the words of an instruction that is held out")
     elif any(resembles(shingles, text) for text in held_out.instructions):
         yield Leak(task=task.id, kind="instructions", what="has nearly the words of an instruction that is held out")
+    elif task.initial.ticket and any(resembles(digest_words(task.initial.ticket), text) for text in held_out.tickets):
+        yield Leak(task=task.id, kind="instructions", what="has nearly the words of a ticket that is held out")
     if held_out.has_combination(task.tags.combination):
         yield Leak(task=task.id, kind="combinations", what=f"breaks {task.tags.combination}, held out")
 

@@ -13,7 +13,7 @@ from veriloop.domains.perspective import seat_tools, system_text, visible_turns
 from veriloop.domains.task import Task
 from veriloop.local.codec import AliasCodec
 from veriloop.local.model import LoadedModel, ModelSettings, load_model
-from veriloop.local.nano import SIZES, make_nano
+from veriloop.local.nano import SIZES, VOCABULARY, make_nano
 from veriloop.local.render import Renderer
 from veriloop.local.tokenizer import train_tokenizer
 from veriloop.store.file import write_json
@@ -54,27 +54,34 @@ class Rows:
 
 
 def prepare_model(
-    name: str | Path, domain: Domain, seat: Seat, dialogues: Sequence[Dialogue], seed: int
+    name: str | Path, domain: Domain, seat: Seat, dialogues: Sequence[Dialogue], seed: int, *, ids_only: bool = False
 ) -> LoadedModel:
-    """Return the model to train: `nano` or `pico` from scratch with a tokenizer of these dialogues, or a loaded one."""
+    """Return the model to train: one from scratch (`SIZES`) with a tokenizer of these dialogues, or a loaded one.
+
+    ids_only: see `ModelSettings`.
+    """
     if str(name) not in SIZES:
         return load_model(name)
-    tokenizer = train_tokenizer(_texts(domain, seat, dialogues))
-    settings = ModelSettings(seat=seat, aliases=True, policy="none")
+    settings = ModelSettings(seat=seat, aliases=True, ids_only=ids_only, policy="none")
+    texts = _texts(domain, seat, dialogues, settings)
+    tokenizer = train_tokenizer(texts, VOCABULARY[str(name)], joined=ids_only)
     return LoadedModel(make_nano(tokenizer, str(name), seed=seed), tokenizer, settings)
 
 
-def make_renderer(loaded: LoadedModel, domain: Domain, seat: Seat) -> Renderer:
-    """Return the renderer that this model's player uses too."""
-    schemas = [] if loaded.settings.aliases else [tool.schema() for tool in seat_tools(domain, seat)]
-    return Renderer(loaded.tokenizer, seat, tools=schemas, aliases=loaded.settings.aliases)
+def make_renderer(loaded: LoadedModel, domain: Domain, seat: Seat, *, alone: bool = False) -> Renderer:
+    """Return the renderer that this model's player uses too; alone: see `seat_tools`."""
+    tools = seat_tools(domain, seat, alone=alone)
+    schemas = [] if loaded.settings.aliases else [tool.schema() for tool in tools]
+    settings = loaded.settings
+    return Renderer(loaded.tokenizer, seat, tools=schemas, aliases=settings.aliases, ids_only=settings.ids_only)
 
 
 def make_rows(loaded: LoadedModel, domain: Domain, seat: Seat, dialogues: Sequence[Dialogue], *, length: int) -> Rows:
     """Render dialogues for a seat; rows over `length` tokens are dropped and counted, never cut."""
-    renderer = make_renderer(loaded, domain, seat)
+    renderers = {alone: make_renderer(loaded, domain, seat, alone=alone) for alone in (False, True)}
     rows, dropped = [], 0
     for dialogue in dialogues:
+        renderer = renderers[dialogue.task.initial.ticket is not None]
         system = view_system(loaded.settings, domain, dialogue.task, seat)
         turns = visible_turns(dialogue.trace.turns, seat)
         rendered = renderer.render(system, [strip_sample(turn) for turn in turns])
@@ -89,7 +96,7 @@ def make_rows(loaded: LoadedModel, domain: Domain, seat: Seat, dialogues: Sequen
 def view_system(settings: ModelSettings, domain: Domain, task: Task, seat: Seat) -> str:
     """Return the system text as the model's settings want it."""
     if seat == "agent" and settings.policy == "none":
-        return task.initial.ticket or ""
+        return ""
     return system_text(domain, task, seat)
 
 
@@ -98,10 +105,10 @@ def strip_sample(turn: Turn) -> Turn:
     return turn.model_copy(update={"sampled": None})
 
 
-def _texts(domain: Domain, seat: Seat, dialogues: Iterable[Dialogue]) -> Iterator[str]:
+def _texts(domain: Domain, seat: Seat, dialogues: Iterable[Dialogue], settings: ModelSettings) -> Iterator[str]:
     """Yield every text of a seat's view as its codec writes it."""
     for dialogue in dialogues:
-        codec = AliasCodec()
+        codec = AliasCodec(ids_only=settings.ids_only)
         if seat == "user":
             yield codec.encode(system_text(domain, dialogue.task, seat))
         for turn in visible_turns(dialogue.trace.turns, seat):

@@ -65,7 +65,7 @@ class Arena:
         self.domain, self.limits = domain, limits
         self._tasks = {task.id: task for task in tasks}
         self._agent, self._players, self._score = agent, players, score
-        self._renderer = make_renderer(agent, domain, "agent")
+        self._renderers = {alone: make_renderer(agent, domain, "agent", alone=alone) for alone in (False, True)}
 
     def forget(self) -> None:
         """Drop the agent's caches; its weights have changed."""
@@ -97,7 +97,7 @@ class Arena:
         """Render a dialogue with the exact ids that were sampled."""
         system = view_system(self._agent.settings, self.domain, task, "agent")
         turns = visible_turns(trace.turns, "agent")
-        rendered = self._renderer.render(system, turns)
+        rendered = self._renderers[task.initial.ticket is not None].render(system, turns)
         own = [turn for number, turn in enumerate(turns) if turn.seat == "agent" and number]
         # A turn that was not sampled (the context was full) is no work of the weights: neither ids nor loss.
         pairs = [

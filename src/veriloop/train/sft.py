@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from veriloop.core.base import Frozen
 from veriloop.core.errors import InputError
 from veriloop.core.message import Seat
 from veriloop.domains.domain import Domain
-from veriloop.local.model import LoadedModel, ModelSettings, load_model, save_model
+from veriloop.local.model import LoadedModel, load_model, save_model
 from veriloop.local.nano import SIZES
 from veriloop.store.file import read_json
 from veriloop.train.checkpoint import drop_checkpoints, find_checkpoint
@@ -32,11 +33,13 @@ class SftConfig(Frozen):
     steps: at most so many optimizer steps. eval_every: steps between held-out losses. patience: held-out losses in a
     row without a new minimum after which training stops; 0 trains all steps and keeps the last weights. length: longer
     dialogues are dropped and counted. pretrain: steps on every token before that, for a model made from scratch only.
+    ids_only: a model made from scratch reads figures, dates and names as they are (see `local/codec.py`).
     own_tokens: where it is not 0, as many steps as come nearest to so many of the seat's own tokens, whatever `steps`
     says; the last step of a pass over the rows may hold fewer of them.
     """
 
     steps: int = Field(default=2000, ge=1)
+    ids_only: bool = False
     own_tokens: int = Field(default=0, ge=0)
     batch: int = Field(default=16, ge=1)
     learning_rate: float = 2e-3
@@ -67,14 +70,14 @@ def train_sft(
     train, held_out = data
     if not train or (config.patience and not held_out):
         raise InputError("no dialogues to train on or to hold out: the run needs passed dialogues, make more tasks")
-    loaded = prepare_model(model, domain, seat, train, config.seed)
+    loaded = prepare_model(model, domain, seat, train, config.seed, ids_only=config.ids_only)
     rows = make_rows(loaded, domain, seat, train, length=config.length)
     watched = make_rows(loaded, domain, seat, held_out, length=config.length)
     config = config.model_copy(update={"steps": count_steps(rows, config)})
     read = _pretrain(loaded, rows, out, config) if str(model) in SIZES and config.pretrain else 0
     trainer = _make_trainer(loaded, rows, watched, out, config, progress)
     trainer.train(resume_from_checkpoint=find_start(out))
-    settings = ModelSettings(seat=seat, aliases=loaded.settings.aliases, policy=loaded.settings.policy)
+    settings = replace(loaded.settings, seat=seat, context=max(config.length, loaded.settings.context))
     result = TrainResult(
         out=str(out),
         steps=trainer.state.global_step,

@@ -63,11 +63,21 @@ def test_a_database_holds_what_its_rows_refer_to_and_every_customer_has_one_draf
             bills = [tables["bills"][key] for key in customer.bill_ids]
             assert [bill.status for bill in bills].count("Draft") == 1
             assert all(bill.customer_id == customer.customer_id for bill in bills)
-            main = tables["lines"][customer.line_ids[0]]
-            assert (main.status, main.phone_number) == ("Active", customer.phone_number)
-            for line in (tables["lines"][key] for key in customer.line_ids):
+            lines = [tables["lines"][key] for key in customer.line_ids]
+            assert [line.status for line in lines if line.phone_number == customer.phone_number] == ["Active"]
+            for line in lines:
                 assert line.data_used_gb < tables["plans"][line.plan_id].data_limit_gb
                 assert line.device_id in tables["devices"]
+
+
+def test_the_phone_that_a_customer_calls_about_is_not_always_on_their_first_line() -> None:
+    places = set[int]()
+    for index in range(20):
+        tables: Any = load_database(f"train-{index}")[0]
+        for customer in tables["customers"].values():
+            numbers = [tables["lines"][key].phone_number for key in customer.line_ids]
+            places.add(numbers.index(customer.phone_number))
+    assert places == {0, 1, 2}
 
 
 def test_refuelling_is_charged_to_the_draft_bill() -> None:

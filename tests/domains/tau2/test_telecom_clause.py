@@ -9,6 +9,7 @@ import pytest
 
 from veriloop.core.message import Seat, ToolCall, ToolResult, Turn
 from veriloop.domains.clause import Case
+from veriloop.domains.perspective import open_alone
 from veriloop.domains.task import Initial, SeatCall
 from veriloop.domains.tau2.telecom import load_telecom
 from veriloop.domains.tau2.telecom_clause import CLAUSES, TRANSFER, WRITES
@@ -20,7 +21,7 @@ DOMAIN: Any = load_telecom()
 CALLER, OTHER = DOMAIN.callers("train-0", "train")[:2]
 STATE: Any = DOMAIN.open(Initial(database="train-0")).state
 CUSTOMER = STATE.customers.get(CALLER.key)
-LINE = CUSTOMER.line_ids[0]
+LINE = next(key for key in CUSTOMER.line_ids if STATE.lines.get(key).phone_number == CUSTOMER.phone_number)
 IDS = {"customer_id": CALLER.key, "line_id": LINE}
 BY_ID = {clause.id: clause for clause in CLAUSES}
 
@@ -99,6 +100,7 @@ ALLOWED = {
     "T16": Try(RESUME, (BAR, NETWORK)),
     "T17": Try(PAY, (LOCKED, SIM)),
     "T18": Try(RESUME, (DETAILS,)),
+    "T19": Try(PAY, turns=(open_alone("No service. They give permission to pay overdue bills."),)),
 }
 DENIED = {
     "T1": Try(ROAM, (BILLS,)),
@@ -119,6 +121,7 @@ DENIED = {
     "T16": Try(RESUME, (BAR,)),
     "T17": Try(PAY, (SIM, LOCKED)),
     "T18": Try(RESUME, (BILLS,)),
+    "T19": Try(PAY, turns=(open_alone("No service."),)),
 }
 
 
@@ -147,6 +150,11 @@ def test_a_yes_without_a_question_or_to_nobody_confirms_nothing() -> None:
     assert ask("T12", Try(refuel(1.0), turns=(HI,)))
 
 
+def test_who_works_alone_has_nobody_to_confirm_a_price_to_and_who_does_not_needs_no_ticket() -> None:
+    assert ask("T12", Try(refuel(1.0), turns=(open_alone("They would refuel 1 GB."),))) is None
+    assert ask("T19", Try(PAY)) is None
+
+
 def test_calls_about_rows_that_do_not_exist_are_left_to_the_tools() -> None:
     for clause, made in (
         ("T6", call("send_payment_request", customer_id="C0", bill_id="B0")),
@@ -168,7 +176,7 @@ WORDS = {
     "T1": "identify", "T2": "line associated", "T3": "one tool call", "T4": "transfer", "T5": "try your best",
     "T6": "overdue", "T7": "one bill", "T8": "overdue", "T9": "paid all", "T10": "contract end", "T11": "2GB",
     "T12": "Confirm the price", "T13": "exceeds", "T14": "roaming enabled", "T15": "traveling", "T16": "SIM",
-    "T17": "Locked", "T18": "suspended",
+    "T17": "Locked", "T18": "suspended", "T19": "permission",
 }  # fmt: skip
 
 

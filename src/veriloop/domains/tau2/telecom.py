@@ -56,6 +56,11 @@ class TelecomDomain:
         return _load_package().get_policy()
 
     @property
+    def policy_alone(self) -> str:
+        """The package's policy for an agent who has a ticket instead of a user, to the letter."""
+        return _load_package(alone=True).get_policy()
+
+    @property
     def tools(self) -> dict[str, Tool]:
         """The package's tools of both seats with their own schemas and our declarations, by name."""
         return _wrap_tools()
@@ -123,9 +128,9 @@ def _known(row: Any) -> dict[str, Any]:
     return {"phone_number": row.phone_number, "full_name": row.full_name, "date_of_birth": row.date_of_birth}
 
 
-@functools.lru_cache(maxsize=1)
-def _load_package() -> TelecomEnvironment:
-    return get_environment()
+@functools.lru_cache(maxsize=2)
+def _load_package(*, alone: bool = False) -> TelecomEnvironment:
+    return get_environment(solo_mode=alone)
 
 
 @functools.lru_cache(maxsize=1)

@@ -11,6 +11,7 @@ from typing import Any
 from tau2.domains.telecom.utils import get_today
 
 from veriloop.domains.clause import Case, Clause
+from veriloop.domains.perspective import is_alone
 from veriloop.domains.session import parse_content
 
 LINE_WRITES = ("refuel_data", "enable_roaming", "disable_roaming", "suspend_line", "resume_line")
@@ -21,6 +22,7 @@ MAX_REFUEL_GB = 2
 
 _YES = re.compile(r"\b(yes|yeah|yep|sure|correct|go ahead|please do|proceed|that's right|ok|okay|confirm(ed)?)\b", re.I)
 _PRICE = re.compile(r"\b(price|cost|costs|charge|charged|\$ ?\d+|dollars?)\b|\$", re.I)
+_PAYING = re.compile(r"\b(pay|paid|payments?)\b", re.I)
 _TRAVEL = re.compile(r"\b(abroad|travel\w*|roam\w*|trip|holiday|vacation|foreign|outside)\b", re.I)
 
 
@@ -106,12 +108,21 @@ def _deny_too_much(case: Case) -> str | None:
 
 
 def _deny_unconfirmed(case: Case) -> str | None:
+    """Deny what nobody has said yes to; an agent who works alone has nobody to ask."""
+    if is_alone(case.turns):
+        return None
     spoken = [turn for turn in case.turns if turn.spoken]
     last = next((place for place in reversed(range(len(spoken))) if spoken[place].seat == "user"), None)
     if last is None or not _YES.search(spoken[last].spoken):
         return "the customer has not said yes"
     asked = any(turn.seat == "agent" and _PRICE.search(turn.spoken) for turn in spoken[1:last])
     return None if asked else "the customer was not told of the price before saying yes"
+
+
+def _deny_unpermitted(case: Case) -> str | None:
+    """Deny an agent who works alone what its ticket gives no permission for."""
+    silent = is_alone(case.turns) and not _PAYING.search(case.turns[0].content)
+    return "the ticket gives no permission to make payments" if silent else None
 
 
 def _deny_unread_usage(case: Case) -> str | None:
@@ -193,4 +204,6 @@ CLAUSES: tuple[Clause, ...] = (
           "A locked SIM card is escalated, whatever else is wrong.", _deny_locked_sim),
     _said("T18", "main_policy.md:119,121;tech_support_manual.md:95", ("resume_line",),
           "Look into why a line is suspended before lifting it.", _deny_unread_line),
+    _said("T19", "main_policy_solo.md:100,106", ("send_payment_request",),
+          "Alone with a ticket, pay bills only if it says that the user has given the permission.", _deny_unpermitted),
 )  # fmt: skip

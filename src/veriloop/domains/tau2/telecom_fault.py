@@ -9,6 +9,7 @@ from veriloop.domains.domain import Caller
 from veriloop.domains.task import Fact, SeatCall
 from veriloop.domains.tau2.telecom_clause import MAX_REFUEL_GB
 from veriloop.domains.tau2.telecom_session import EXCELLENT_MBPS, PHONE_TABLES
+from veriloop.domains.tau2.telecom_ticket import write_ticket
 
 ALL, DATA = ("service", "internet", "mms"), ("internet", "mms")
 PLACES = ("France", "Japan", "Brazil", "Kenya", "Portugal", "Canada")
@@ -109,10 +110,12 @@ def _exceed(*, refueled: bool) -> Callable[[Scene], Fault | None]:
     """Return the fault of a line whose data is used up, with the refuelling that is allowed used up too if wanted."""
 
     def find(scene: Scene) -> Fault | None:
-        ids, line, amount = _ids(scene), _line(scene), scene.rng.choice(AMOUNTS)
+        ids, line = _ids(scene), _line(scene)
+        amount = max(AMOUNTS) if scene.silent else scene.rng.choice(AMOUNTS)
         limit = scene.state.plans.get(line.plan_id).data_limit_gb
         extra = float(MAX_REFUEL_GB) if refueled else 0.0
-        used = _agent("set_data_usage", **ids, data_used_gb=round(limit + extra + amount / 2, 2))
+        over = scene.rng.uniform(0.1, 0.9 * amount) if scene.alone else amount / 2
+        used = _agent("set_data_usage", **ids, data_used_gb=round(limit + extra + over, 2))
         if refueled:
             return Fault((_agent("refuel_data", **ids, gb_amount=extra), used))
         holds = (_agent("assert_data_refueling_amount", **ids, expected_amount=amount),)
@@ -226,4 +229,5 @@ TROUBLES = Troubles(
     identity="phone_number",
     handover=_agent("transfer_to_human_agents", summary="The issue cannot be fixed here."),
     settle=settle,
+    write_ticket=write_ticket,
 )

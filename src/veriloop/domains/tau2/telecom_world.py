@@ -106,6 +106,11 @@ def _invent_phone(rng: random.Random) -> MockPhoneAttributes:
     return MockPhoneAttributes(battery_level=rng.randint(15, 98), **({"wifi_ssid": network, **wifi} if network else {}))
 
 
+def _shuffle(ids: list[str]) -> list[str]:
+    """Return the ids of a customer's lines in any order: that of the phone they call about is not always the first."""
+    return random.Random(derive_seed("telecom lines", *ids)).sample(ids, len(ids))
+
+
 class _World:
     """One database in the making."""
 
@@ -166,7 +171,7 @@ class _World:
                             "expiration_date": f"{rng.randint(1, 12):02}/{rng.randint(2026, 2030)}",
                         }
                     ],
-                    "line_ids": [line.line_id for line in lines],
+                    "line_ids": _shuffle([line.line_id for line in lines]),
                     "bill_ids": bills,
                     "created_at": datetime(rng.randint(2015, 2023), rng.randint(1, 12), 14, 9, 30),
                 }

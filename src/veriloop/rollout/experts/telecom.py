@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from veriloop.core.message import Message
+from veriloop.domains.perspective import STOP, is_alone
 from veriloop.rollout.baseline import CLOSING
 from veriloop.rollout.experts.talk import (
     HANDED_OVER,
@@ -27,9 +28,8 @@ from veriloop.rollout.experts.talk import (
     word_done,
     word_refusal,
 )
-from veriloop.rollout.experts.telecom_phone import STEPS, Desk, Step, Talk, lift_suspension, repair, word_step
+from veriloop.rollout.experts.telecom_phone import Desk, Step, Talk, lift_suspension, repair, word_step
 from veriloop.rollout.player import View
-from veriloop.rollout.scripted import STOP
 from veriloop.rollout.wording import collect_forms
 
 _NUMBER = re.compile(r"\b\d{3}-\d{3}-\d{4}\b")
@@ -54,10 +54,9 @@ class TelecomExpert:
 
 
 def _answer(view: View) -> Message:
-    seen, ticket = observe(view.turns), view.system.partition("Ticket: ")[2]
-    solo = any(tool.name in STEPS for tool in view.tools)
-    wish, seen = (ticket, seen) if solo else (seen[0], seen[1:])
-    desk = Desk(view.system, [wish], collect_forms(view.tools))
+    solo = is_alone(view.turns)
+    ticket, *seen = [view.turns[0].content, *observe(view.turns[1:])] if solo else observe(view.turns)
+    desk = Desk(view.system, [ticket], collect_forms(view.tools), alone=solo)
     talk = _serve(desk, view)
     message = _give(next(talk), solo)
     for text in [*seen, None]:

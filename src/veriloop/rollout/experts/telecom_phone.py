@@ -24,6 +24,7 @@ Talk = Generator[Message | Step, str, Any]
 _TODAY = re.compile(r"current time is (\d{4}-\d{2}-\d{2})")
 _AWAY = re.compile(r"abroad, in \w+|\babroad\b", re.IGNORECASE)
 _AMOUNT = re.compile(r"\b(\d+(?:\.\d+)?) GB\b")
+_LEAVE = re.compile(r"\bpa(y|id|yments?)\b", re.IGNORECASE)
 STEPS = {
     "check_status_bar": "look at your status bar",
     "check_network_status": "check your network connection status",
@@ -57,13 +58,17 @@ MAX_GB = 2.0
 
 @dataclass
 class Desk:
-    """What is known in one dialogue. heard: what the user has said of the present wish. forms: how facts are told."""
+    """What is known in one dialogue. heard: what the user has said of the present wish. forms: how facts are told.
+
+    alone: there is a ticket and nobody to ask.
+    """
 
     system: str
     heard: list[str]
     forms: dict[str, Forms] = field(default_factory=dict)
     customer: dict[str, Any] = field(default_factory=dict)
     number: str = ""
+    alone: bool = False
 
     @property
     def said(self) -> str:
@@ -151,6 +156,8 @@ def _settle_debt(desk: Desk, line: dict[str, Any]) -> Talk:
     bills = json.loads((yield call("get_bills_for_customer", customer_id=customer_id)))
     if desk.is_past(line["contract_end_date"]):
         raise HandOverError("The line's contract has ended.")
+    if desk.alone and not _LEAVE.search(desk.said):
+        raise HandOverError("The ticket gives no permission to make payments.")
     for bill in (bill for bill in bills if bill["status"] == "Overdue"):
         yield from confirm(f"Bill {bill['bill_id']} of {bill['total_due']} USD is overdue.{_repeat(desk)}")
         yield call("send_payment_request", customer_id=customer_id, bill_id=bill["bill_id"])
@@ -218,15 +225,27 @@ def _refuel(desk: Desk, line: dict[str, Any]) -> Talk:
     used, limit, added = (float(usage[name]) for name in ("data_used_gb", "data_limit_gb", "data_refueling_gb"))
     if used < limit + added:
         return
-    if not _AMOUNT.search(desk.said):
-        yield say("Your data is used up. What is the amount of data to add if that is needed?")
-    amount = _AMOUNT.search(desk.said)
-    if amount is None or added + float(amount[1]) > MAX_GB:
+    amount = yield from _find_amount(desk, MAX_GB - added)
+    if not 0 < amount <= MAX_GB - added:
         raise HandOverError("The data is used up and no more can be added.")
     plan = json.loads((yield call("get_details_by_id", id=line["plan_id"])))
     price = plan["data_refueling_price_per_gb"]
     yield from confirm(f"Your data is used up. Adding data has a price of {price} USD per GB.{_repeat(desk)}")
-    yield call("refuel_data", **ids, gb_amount=float(amount[1]))
+    yield call("refuel_data", **ids, gb_amount=amount)
+
+
+def _find_amount(desk: Desk, most: float) -> Talk:
+    """Return how many GB to add, 0 where that is not told.
+
+    Who works alone adds all that may be added where the ticket names no amount: the policy for that wants leave for
+    payments, and for data no more than to know how much.
+    """
+    if desk.alone and not _AMOUNT.search(desk.said):
+        return most
+    if not _AMOUNT.search(desk.said):
+        yield say("Your data is used up. What is the amount of data to add if that is needed?")
+    amount = _AMOUNT.search(desk.said)
+    return float(amount[1]) if amount else 0.0
 
 
 def _restore_mms(desk: Desk, line: dict[str, Any]) -> Talk:
