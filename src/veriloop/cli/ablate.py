@@ -25,18 +25,18 @@ class Size:
     tasks: Annotated[int | None, Parameter(validator=Number(gte=20))] = None
     """Tasks to practise on, 1,200 by default; with data, tasks of each arm, 500 by default."""
     demonstrations: Annotated[int | None, Parameter(validator=Number(gte=0))] = None
-    """rl: dialogues of those tasks that the agent is fine-tuned on before, 80 by default; 0 for all."""
+    """rl, user: dialogues of those tasks that the agent is fine-tuned on before, 80 by default; 0 for all."""
     held_out: Annotated[int, Parameter(validator=Number(gte=10))] = 240
     """Tasks over databases never trained on, on which the agents are compared."""
     slips: Annotated[float | None, Parameter(validator=Number(gte=0, lte=1))] = None
     """data: share of its changing dialogues in which the scripted agent that demonstrates errs; 0.3 by default."""
     whole: Annotated[bool, Parameter(negative="")] = False
-    """rl: all of the domain, where neither --only-tools nor --only-tiers is given. By default it is one write tool,
-    done or refused: an agent this small learns no more than that in an hour on two cores."""
+    """rl, user: all of the domain, where neither --only-tools nor --only-tiers is given. By default it is one write
+    tool, done or refused: an agent this small learns no more than that in an hour on two cores."""
 
 
 def ablate_command(
-    what: Literal["data", "rl"],
+    what: Literal["data", "rl", "user"],
     domain: str,
     *,
     out: Path,
@@ -52,7 +52,8 @@ def ablate_command(
     what
         data: an agent fine-tuned on tasks of the whole engine against agents of tasks made without validation, without
         evolution, and from 4 plan pairs instead of 64; as many tasks and tokens each. rl: GRPO against the same agent
-        fine-tuned only, fine-tuned for as many more tokens, and fine-tuned on its own successes.
+        fine-tuned only, fine-tuned for as many more tokens, and fine-tuned on its own successes. user: GRPO with a
+        trained user, an early checkpoint of it, and scripts that leak, contradict or leave in a share of dialogues.
     domain
         A name from `veriloop domains` or a path to a Python file.
     out
@@ -63,23 +64,26 @@ def ablate_command(
         Steps at once, of any seeds, each in a process of its own.
     """
     size, scope = size or Size(), (only or Only()).scope()
-    ablate = _prepare_rl(domain, size, scope) if what == "rl" else _prepare_data(size, scope)
+    ablate = _prepare_data(size, scope) if what == "data" else _prepare_rl(what, domain, size, scope)
     with show_progress(f"ablating {what} on {domain}") as progress:
         result = ablate(domain, seeds, out, workers=workers, progress=progress)
     page = write_ablation_page(result, out)
     return Result({**result, "page": str(page)}, f"{_describe(result)}\n{page}")
 
 
-def _prepare_rl(domain: str, size: Size, scope: Scope) -> Any:
+def _prepare_rl(what: str, domain: str, size: Size, scope: Scope) -> Any:
     with needs_extra("train"):
         from veriloop.pipeline.ablation.rl import RlAblation, ablate_rl
+        from veriloop.pipeline.ablation.user import UserAblation, ablate_user
     if size.slips is not None:
-        raise InputError("--slips belongs to `ablate data`; the demonstrations of `ablate rl` are all verified")
+        raise InputError(f"--slips belongs to `ablate data`; the demonstrations of `ablate {what}` are all verified")
     if not size.whole and scope == Scope():
         scope = narrow_scope(load_domain(domain))
     demonstrations = 80 if size.demonstrations is None else size.demonstrations
-    config = RlAblation(tasks=size.tasks or 1200, demonstrations=demonstrations, held_out=size.held_out, scope=scope)
-    return partial(ablate_rl, config=config)
+    settings: dict[str, Any] = {"demonstrations": demonstrations, "held_out": size.held_out, "scope": scope}
+    if what == "user":
+        return partial(ablate_user, config=UserAblation(tasks=size.tasks or 1200, **settings))
+    return partial(ablate_rl, config=RlAblation(tasks=size.tasks or 1200, **settings))
 
 
 def _prepare_data(size: Size, scope: Scope) -> Any:
@@ -87,7 +91,7 @@ def _prepare_data(size: Size, scope: Scope) -> Any:
         from veriloop.pipeline.ablation.data import DataAblation, ablate_data
     if size.demonstrations is not None or size.whole:
         raise InputError(
-            "--demonstrations and --whole belong to `ablate rl`; data takes --tasks, --slips and --held-out"
+            "--demonstrations and --whole belong to `ablate rl` and `user`; data takes --tasks, --slips and --held-out"
         )
     slips = 0.3 if size.slips is None else size.slips
     config = DataAblation(tasks=size.tasks or 500, slips=slips, held_out=size.held_out, scope=scope)

@@ -12,6 +12,7 @@ from veriloop.core.extra import needs_extra
 from veriloop.core.message import Seat
 from veriloop.domains.registry import load_domain
 from veriloop.pipeline.worker import open_pool
+from veriloop.rollout.player import Player
 from veriloop.store.result import iter_dialogues, iter_tasks
 from veriloop.store.run import open_run
 
@@ -88,9 +89,9 @@ def _train_seat(job: SeatJob) -> None:
 
 
 def train_rl_on_run(
-    run: Path, agent: str, user: str, out: Path, config: RlConfig, *, progress: Progress | None = None
+    run: Path, agent: str, user: str | Player, out: Path, config: RlConfig, *, progress: Progress | None = None
 ) -> TrainResult:
-    """Train the agent on a run's tasks against a trained user; see `train_rl`."""
+    """Train the agent on a run's tasks with a user, mostly a trained one's folder; see `train_rl`."""
     with open_run(run) as opened:
         domain = load_domain(opened.domain)
         tasks = list(iter_tasks(opened))

@@ -26,6 +26,7 @@ class UserQuality(Frozen):
     untold: tuple[str, ...] = ()
     invented: tuple[str, ...] = ()
     early_stop: bool = False
+    leaked: bool = False
 
     @property
     def ok(self) -> bool:
@@ -52,6 +53,7 @@ def measure_user(trace: Trace, scenario: UserScenario) -> UserQuality:
         untold=tuple(untold),
         invented=tuple(sorted(_find_invented(trace.turns, scenario))),
         early_stop=ended and not raised and not refused,
+        leaked=bool(script := " ".join(scenario.task_instructions.split())) and script in " ".join(said.split()),
     )
 
 

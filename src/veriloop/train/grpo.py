@@ -19,6 +19,7 @@ from veriloop.domains.task import Task
 from veriloop.local.model import LoadedModel, load_model, save_model
 from veriloop.local.player import LocalPlayer, Sampling
 from veriloop.rollout.episode import Limits
+from veriloop.rollout.player import Player
 from veriloop.train.checkpoint import drop_checkpoints, find_checkpoint
 from veriloop.train.curriculum import TaskOrder
 from veriloop.train.data import write_result
@@ -60,23 +61,24 @@ class RlConfig(Frozen):
 def train_rl(
     domain: Domain,
     tasks: tuple[Sequence[Task], Sequence[Task]],
-    models: tuple[str | Path, str | Path],
+    seats: tuple[str | Path, str | Path | Player],
     out: Path,
     config: RlConfig,
     *,
     score: Score,
     progress: Callable[[int, int], None] | None = None,
 ) -> TrainResult:
-    """Train the agent, first of `models`, against the user, second, on the first of `tasks`; validate on the second.
+    """Train the agent, first of `seats`, with the user, second, on the first of `tasks`; validate on the second.
 
+    The user is a model's folder, or any player that answers at once.
     A run that was killed goes on from its last checkpoint in `out`.
     """
     start = time.monotonic()
-    loaded, user = load_model(models[0]), load_model(models[1])
+    loaded = load_model(seats[0])
     sampling = Sampling(temperature=config.temperature, rows=max(64, config.groups * config.size))
     players: dict[Any, Any] = {
         "agent": LocalPlayer(loaded, "agent", sampling=sampling, name="training"),
-        "user": LocalPlayer(user, "user", sampling=sampling, name="trained-user"),
+        "user": _find_user(seats[1], sampling),
     }
     every = [*tasks[0], *tasks[1]]
     arena = Arena(domain, every, loaded, players, score, limits=Limits(turns=config.turns))
@@ -107,6 +109,12 @@ def train_rl(
     )
     write_result(out, result.model_dump(mode="json"))
     return result
+
+
+def _find_user(user: str | Path | Player, sampling: Sampling) -> Player:
+    if not isinstance(user, str | Path):
+        return user
+    return LocalPlayer(load_model(user), "user", sampling=sampling, name="trained-user")
 
 
 class _Trainer(GRPOTrainer):
