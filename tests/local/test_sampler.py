@@ -186,3 +186,83 @@ def test_frequencies_follow_the_distribution(loaded):
         drawn += [r.ids[0] for r in sampler.sample(keys, [CONTEXTS[1]] * 64, range(start, start + 64))]
     counts = torch.bincount(torch.tensor(drawn), minlength=len(wanted)).float() / len(drawn)
     assert (counts - wanted).abs().max() < 0.02
+
+
+def count_reads(sampler):
+    """Return a list that gets the number of tokens that each further pass reads, by row."""
+    seen, forward = [], sampler._decoder.forward
+
+    def note(cache, ids, counts, start=0):
+        seen.append(counts.tolist())
+        return forward(cache, ids, counts, start)
+
+    sampler._decoder.forward = note
+    return seen
+
+
+def test_without_a_key_a_dialogue_goes_on_where_it_was_written_and_others_share_its_beginning(loaded):
+    sampler = make(loaded, limit=4)
+    head = [2, *range(60, 90), 4]
+    sampler.begin(0, None, head, 1)
+    first = finish(sampler)[0].ids
+    reads = count_reads(sampler)
+    sampler.begin(1, None, [*head, *first, 61, 4], 2)
+    finish(sampler)
+    assert reads[0] == [3]  # the last token of the reply was never run, and two are new
+    del reads[:]
+    sampler.begin(2, None, [*head, 99, 4], 3)
+    sampler.begin(3, None, [*head, *first, 61, 4, 5], 4)
+    found = finish(sampler)
+    assert reads[0] == [2, 1]
+    assert found[2].ids == make(loaded, limit=4).sample(["x"], [[*head, 99, 4]], [3])[0].ids
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 8])
+def test_dialogues_that_branch_are_answered_as_if_alone(loaded, rows):
+    """Requests without keys, drawn from a tree of dialogues, some of them dropped on the way."""
+    rng, sampler = random.Random(rows), make(loaded, rows)
+    contexts = [[2, *range(60, 75), 4]]
+    asked, done, dropped = {}, {}, set()
+    for ticket in range(40):
+        context = [*rng.choice(contexts), *rng.sample(range(60, 99), rng.randint(0, 3)), 4]
+        asked[ticket] = context, rng.choice([0.0, 1.0, 0.5]), rng.randint(1, 9)
+        sampler.begin(ticket, None, context, ticket, temperature=asked[ticket][1], limit=asked[ticket][2])
+        for _ in range(rng.randint(0, 4)):
+            for key, reply in sampler.advance():
+                done[key] = reply
+                contexts.append([*asked[key][0], *reply.ids])
+        if rng.random() < 0.2:
+            victim = rng.choice(list(asked))
+            sampler.drop(victim)
+            dropped |= {victim} - done.keys()
+    done.update(finish(sampler))
+    assert done.keys() == asked.keys() - dropped and dropped
+    for ticket, reply in done.items():
+        context, temperature, limit = asked[ticket]
+        alone = make(loaded, temperature=temperature, limit=limit).sample(["x"], [context], [ticket])[0]
+        assert reply.ids == alone.ids and len(reply.ids) <= limit
+        torch.testing.assert_close(torch.tensor(reply.logprobs), torch.tensor(alone.logprobs), atol=1e-4, rtol=1e-4)
+
+
+def test_what_is_written_so_far_can_be_seen(loaded):
+    sampler = make(loaded, limit=9)
+    sampler.begin(7, None, CONTEXTS[0], 3)
+    seen = []
+    while not (done := dict(sampler.advance())):
+        seen.append(list(sampler.written()[7]))
+    assert len(seen) > 1 and all(done[7].ids[: len(ids)] == ids for ids in seen) and sampler.written() == {}
+
+
+def test_long_prompts_are_not_all_read_at_once(loaded, monkeypatch):
+    contexts = {ticket: [2, *range(60, 90 + ticket), 4] for ticket in range(4)}
+    monkeypatch.setattr("veriloop.local.sampler.READ", 2 * loaded.model.config.num_attention_heads * 35 * 8)
+    monkeypatch.setattr("veriloop.local.sampler.PIECE", 8)
+    sampler = make(loaded, limit=30)
+    reads = count_reads(sampler)
+    for ticket, context in contexts.items():
+        sampler.begin(ticket, None, context, ticket)
+    found = finish(sampler)
+    prompts = [counts for counts in reads if max(counts) > 1]
+    assert len(prompts[0]) == 2 and max(max(counts) for counts in prompts) == 8 and found.keys() == contexts.keys()
+    for ticket, context in contexts.items():
+        assert found[ticket].ids == make(loaded, limit=30).sample(["x"], [context], [ticket])[0].ids

@@ -25,6 +25,7 @@ COMMANDS = {
     "sft": "Fine-tune a user or an agent on a run's dialogues.",
     "rl": "Train an agent by GRPO on a run's tasks.",
     "eval": "Measure an agent: pass^k with intervals.",
+    "serve": "A trained model behind an OpenAI-compatible endpoint.",
     "fidelity": "A run's tasks beside the tau2 benchmark's own.",
     "ablate": "Measure what a part of the method is worth.",
     "report": "One page about a run that works offline.",
@@ -64,6 +65,8 @@ def make_app() -> App:
             result = app(tokens, exit_on_error=False, print_error=False)
         if isinstance(result, Result):
             write_result(result, as_json=json)
+            if result.then:
+                result.then()
             return result.code
         return 0
 

@@ -14,18 +14,22 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a command found: `data` for `--json`, `text` for people. code: 1 when a gate was not met."""
+    """What a command found: `data` for `--json`, `text` for people.
+
+    code: 1 when a gate was not met. then: what goes on after this was printed.
+    """
 
     data: Mapping[str, Any]
     text: str
     code: int = 0
+    then: Callable[[], None] | None = None
 
 
 def write_result(result: Result, *, as_json: bool) -> None:
     """Print a result on stdout: one JSON object on one line, or the text; of processes that train together one does."""
     if os.environ.get("RANK", "0") != "0":
         return
-    print(json.dumps(result.data, ensure_ascii=False) if as_json else result.text)
+    print(json.dumps(result.data, ensure_ascii=False) if as_json else result.text, flush=result.then is not None)
 
 
 def write_error(message: str) -> None:

@@ -47,13 +47,17 @@ class RawCall:
 
 @dataclass(frozen=True, slots=True)
 class ChatAnswer:
-    """One answer: text, reasoning that came in a field of its own, tool calls, why it ended, tokens spent."""
+    """One answer: text, reasoning that came in a field of its own, tool calls, why it ended, tokens spent.
+
+    malformed: why the server could not read what the model wrote; `veriloop serve` says so.
+    """
 
     content: str
     reasoning: str | None
     calls: tuple[RawCall, ...]
     finish: str | None
     usage: Usage
+    malformed: str | None = None
 
 
 class _Lenient(BaseModel):
@@ -87,6 +91,7 @@ class _Message(_Lenient):
 class _Choice(_Lenient):
     message: _Message
     finish_reason: str | None = None
+    malformed_output: str | None = None
 
 
 class _Details(_Lenient):
@@ -122,6 +127,7 @@ def read_answer(body: bytes) -> ChatAnswer:
         calls=tuple(_read_call(call) for call in message.tool_calls or ()),
         finish=choice.finish_reason,
         usage=_read_usage(completion.usage),
+        malformed=choice.malformed_output,
     )
 
 

@@ -38,6 +38,12 @@ class RowCache:
             self.keys = [functional.pad(keys, (0, 0, 0, grow)) for keys in self.keys]
             self.values = [functional.pad(values, (0, 0, 0, grow)) for values in self.values]
 
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Let a row begin with the first `length` tokens of another."""
+        for tensor in (*self.keys, *self.values):
+            tensor[target, :, :length] = tensor[source, :, :length]
+        self.lengths[target] = length
+
     def swap(self, one: int, other: int) -> None:
         """Let two rows change places."""
         used = int(torch.maximum(self.lengths[one], self.lengths[other]))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from veriloop.core.base import derive_seed
 from veriloop.core.message import Message, Sampled, Seat, Usage
@@ -40,12 +41,7 @@ class LocalPlayer:
         self._context = self.sampling.context or loaded.settings.context
         self._renderers: dict[tuple[str, ...], Renderer] = {}
         self._transcripts: dict[str, Transcript] = {}
-        tokenizer = loaded.tokenizer
-        pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-        self._sampler = Sampler(
-            loaded.model, end=tokenizer.eos_token_id, pad=pad, rows=self.sampling.rows,
-            temperature=self.sampling.temperature, limit=self.sampling.tokens,
-        )  # fmt: skip
+        self._sampler = make_sampler(loaded, self.sampling)
         self._asked: dict[int, tuple[Transcript, int]] = {}
         self._refused: list[int] = []
 
@@ -104,15 +100,10 @@ class LocalPlayer:
         return transcript
 
     def _start(self, view: View) -> Transcript:
-        settings = self._loaded.settings
         names = tuple(tool.name for tool in view.tools)
         if names not in self._renderers:
-            schemas = [] if settings.aliases else [tool.schema() for tool in view.tools]
-            self._renderers[names] = Renderer(
-                self._loaded.tokenizer, self.seat, tools=schemas, aliases=settings.aliases, ids_only=settings.ids_only
-            )
-        system = view.system if self.seat == "user" or settings.policy == "full" else ""
-        return self._renderers[names].start(system)
+            self._renderers[names] = make_renderer(self._loaded, self.seat, [tool.schema() for tool in view.tools])
+        return self._renderers[names].start(choose_system(self._loaded, self.seat, view.system))
 
     def _read(self, reply: Reply | None, transcript: Transcript, prompt: int) -> Message:
         codec = transcript.codec
@@ -127,3 +118,26 @@ class LocalPlayer:
             return Message(content=codec.decode(text), malformed=problem, sampled=sampled, usage=usage)
         message = parse_reply(codec.decode(text))
         return message.model_copy(update={"sampled": sampled, "usage": usage})
+
+
+def make_renderer(loaded: LoadedModel, seat: Seat, tools: Sequence[dict[str, Any]]) -> Renderer:
+    """Return what renders a seat's dialogues as the model was trained to read them."""
+    settings = loaded.settings
+    return Renderer(
+        loaded.tokenizer, seat, tools=[] if settings.aliases else tools, aliases=settings.aliases,
+        ids_only=settings.ids_only,
+    )  # fmt: skip
+
+
+def choose_system(loaded: LoadedModel, seat: Seat, system: str) -> str:
+    """Return as much of the system text as the model was trained to read."""
+    return system if seat == "user" or loaded.settings.policy == "full" else ""
+
+
+def make_sampler(loaded: LoadedModel, sampling: Sampling) -> Sampler:
+    """Return a sampler of the model's replies."""
+    end, pad = loaded.tokenizer.eos_token_id, loaded.tokenizer.pad_token_id
+    return Sampler(
+        loaded.model, end=end, pad=end if pad is None else pad, rows=sampling.rows, temperature=sampling.temperature,
+        limit=sampling.tokens,
+    )  # fmt: skip

@@ -133,6 +133,8 @@ def read_message(answer: ChatAnswer, turns: Sequence[Turn] = ()) -> Message:
             break
     if answer.finish == "length":
         malformed = "the answer was cut by the token limit"
+    elif answer.malformed:
+        malformed = answer.malformed
     elif not calls and _UNREAD_CALL.search(content):
         # Bad JSON, or a server without a parser for this model's calls: never to be spoken to the user.
         malformed = (
