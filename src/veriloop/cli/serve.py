@@ -40,6 +40,7 @@ def serve_command(
     with needs_extra("serve"):
         from veriloop.serve.server import ServeConfig, open_server
     running = open_server(model, ServeConfig(host=host, port=port, rows=rows, context=context, seed=seed))
+    running.heed_signals()
     data = {
         "base_url": running.base_url,
         "model": running.model,

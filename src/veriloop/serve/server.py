@@ -1,6 +1,7 @@
 """A server on a socket of this machine, from the moment it listens to the signal that ends it."""
 
 import os
+import signal
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,11 @@ class Running:
     desk: Desk
     server: "Server"
     socket: socket.socket
+
+    def heed_signals(self) -> None:
+        """Let Ctrl-C and SIGTERM end the server from now on, be it before it runs."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self.server.handle_exit)
 
     def run(self) -> None:
         """Serve until Ctrl-C or SIGTERM, then stop within two seconds."""
