@@ -51,6 +51,13 @@ def test_calls_are_kept_as_spelled() -> None:
     assert found == (RawCall("a", "f", "{bad"), RawCall("", "g", {"x": 1}), RawCall("", "", [1]))
 
 
+def test_what_a_server_says_of_an_unread_answer() -> None:
+    body = completion({"content": "<|call|>"})
+    body["choices"][0]["malformed_output"] = "a call without a name"
+    assert read_answer(json.dumps(body).encode()).malformed == "a call without a name"
+    assert read({"content": "Hi"}).malformed is None
+
+
 @pytest.mark.parametrize(
     "body", [b"", b"<html>", b"[]", b'{"choices": []}', b'{"choices": [{}]}', b'{"choices": 1}', b"\xff"]
 )

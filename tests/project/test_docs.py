@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +52,18 @@ def endpoint():
         yield server.base_url
 
 
+def serve(arguments: list[str], stack: ExitStack) -> str:
+    """Serve the folder that a page names, an untrained model, until the page ends; returns the address."""
+    for needed in ("torch", "uvicorn", "openai"):
+        pytest.importorskip(needed)
+    from servers.served import make_loaded, serving
+    from veriloop.local.model import save_model
+
+    parse(arguments)
+    save_model(make_loaded(), Path(arguments[1]))
+    return stack.enter_context(serving(arguments[1])).url
+
+
 def run_command(line: str, endpoint: str) -> None:
     words = shlex.split(line.replace(SHOWN, endpoint))
     if words[0] != "veriloop":
@@ -76,18 +89,23 @@ def run_command(line: str, endpoint: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_page(
-    page: Path, endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    page: Path, endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ):
     monkeypatch.chdir(tmp_path)
+    stack = ExitStack()
+    request.addfinalizer(stack.close)
     for block in read_blocks(page):
         if block.kind == "python" and block.file:
             (tmp_path / block.file).write_text(block.text)
         elif block.kind == "python":
-            exec(compile(block.text, str(page), "exec"), {})
+            exec(compile(block.text.replace(SHOWN, endpoint), str(page), "exec"), {})
         elif block.kind == "console":
             for line in block.text.splitlines():
                 assert line.startswith("$ ")
-                run_command(line[2:], endpoint)
+                if line.startswith("$ veriloop serve "):
+                    endpoint = serve(shlex.split(line)[2:], stack)
+                else:
+                    run_command(line[2:], endpoint)
         elif block.kind == "toml" and block.file:
             (tmp_path / block.file).write_text(block.text.replace(SHOWN, endpoint))
             assert read_roles(tmp_path / block.file)

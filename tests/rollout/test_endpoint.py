@@ -265,6 +265,14 @@ def test_sequential_driver_works_too() -> None:
     assert all(turn.usage for turn in trace.turns[1:] if turn.seat == "agent")
 
 
+def test_what_the_server_could_not_read_is_not_spoken() -> None:
+    good = completion({"content": "well <|user|>"})
+    good["choices"][0]["malformed_output"] = "control tokens in text"
+    with FaultyServer(good=good) as server:
+        trace = play(Episode(DOMAIN, TASK), {"agent": make_player(server), "user": ScriptedUser()})
+    assert trace.stop is StopReason.MALFORMED and "control tokens in text" in (trace.error or "")
+
+
 class TestDrawingAgain:
     BAD = (faulty.call("{", "get_parcel"), faulty.call("{}", "no_such_tool"), faulty.say({"content": ""}))
 
