@@ -77,6 +77,7 @@ def test_a_shorter_view_of_a_known_key_starts_over(loaded: LoadedModel):
     [
         ("<|call|>get_parcel {", "no JSON"),
         ("<|call|>get_parcel [1]", "no JSON object"),
+        ('<|call|>get_parcel {"a": ' + "[" * 400 + "]" * 400 + "}", "nest too deeply"),
         ("well <|user|>", "control tokens"),
         ("", "empty reply"),
     ],

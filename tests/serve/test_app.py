@@ -139,10 +139,11 @@ def test_foreign_hosts_and_pages_are_refused(client: Client, host: str, origin: 
 def test_with_a_key_nothing_but_health_is_told_without_it(folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("VERILOOP_API_KEY", "secret-é")
     with serving(folder) as client:
-        for given in ({}, {"authorization": "Bearer wrong"}, {"authorization": "Bearer "}):
+        for given in ({}, {"authorization": "Bearer wrong"}, {"authorization": "Bearer "}, {"authorization": "x"}):
             check_error(client.send("/models", headers=given), 401, "API key", code="invalid_api_key")
         good = {"authorization": "Bearer " + "secret-é".encode().decode("latin-1")}
         assert client.send("/models", headers=good)[0] == 200
+        assert client.send("/models", headers={"authorization": good["authorization"].replace("B", "b")})[0] == 200
         # Who knows the key is no page that was tricked: other names of this machine are fine, foreign pages are not.
         assert client.send("/models", headers={**good, "host": "box.example"})[0] == 200
         assert client.send("/models", headers={**good, "host": "box.example", "origin": "http://a.example"})[0] == 403

@@ -64,6 +64,7 @@ def test_calls_are_read_and_named_once_in_a_dialogue(asker: Asker):
     [
         ("<|call|>get_parcel {", "no JSON"),
         ("<|call|>get_parcel [1]", "no JSON object"),
+        ('<|call|>get_parcel {"a": ' + "[" * 400 + "]" * 400 + "}", "nest too deeply"),
         ("well <|user|>", "control tokens"),
         ("<tool_call>{}</tool_call>", "no JSON object with a name"),
         ("", "empty reply"),
@@ -176,6 +177,15 @@ def test_a_template_that_takes_no_such_dialogue_is_refused(asker: Asker):
     asker.desk._loaded.tokenizer.chat_template = template + asker.desk._loaded.tokenizer.chat_template
     error = asker.ask(Turn(seat="user", content="no"))
     assert isinstance(error, RequestError) and error.status == 400 and "not this" in str(error)
+    assert isinstance(asker.ask(), Answer)
+
+
+def test_schemas_that_nest_without_end_harm_nobody(asker: Asker):
+    deep: dict[str, Any] = {}
+    for _ in range(5000):
+        deep = {"a": deep}
+    error = asker.ask(tools=({**TOOL, "x": deep},))
+    assert isinstance(error, RequestError) and error.status == 400
     assert isinstance(asker.ask(), Answer)
 
 

@@ -15,6 +15,7 @@ CALLS = {
         {"id": "b", "type": "function", "function": {"name": "g", "arguments": ""}},
     ],
 }
+DEEP = '{"a": ' + "[" * 400 + "]" * 400 + "}"
 TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}, "extra": 1}]
 
 
@@ -112,6 +113,8 @@ def test_strict_schemas_are_refused():
         ([{"role": "robot", "content": "x"}], "messages.0.role"),
         ([USER, {**CALLS, "tool_calls": [{"id": "a", "function": {"name": "f", "arguments": "[1]"}}]}, result("a")],
          "no JSON object in a string"),
+        ([USER, {**CALLS, "tool_calls": [{"id": "a", "function": {"name": "f", "arguments": DEEP}}]}, result("a")],
+         "nest too deeply"),
         ([USER, {**CALLS, "tool_calls": [{"id": "a", "function": {"name": "f", "arguments": "{"}}]}, result("a")],
          "no JSON object in a string"),
         ([USER, {**CALLS, "tool_calls": [{"id": "a", "function": {"name": "f", "arguments": '{"a":"\\ud800"}'}}]},

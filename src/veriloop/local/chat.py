@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
 from veriloop.core.errors import InputError
 from veriloop.core.message import Message, Seat, ToolCall, Turn
 
@@ -167,5 +169,8 @@ def _parse_calls(found: Sequence[tuple[str, str]]) -> Message:
             return Message(malformed=f"arguments of {name!r} are no JSON: {body[:80]!r}")
         if not isinstance(arguments, dict):
             return Message(malformed=f"arguments of {name} are no JSON object: {body[:80]!r}")
-        calls.append(ToolCall(id=f"call_{position}", name=name, arguments=arguments))
+        try:
+            calls.append(ToolCall(id=f"call_{position}", name=name, arguments=arguments))
+        except ValidationError:
+            return Message(malformed=f"arguments of {name} nest too deeply: {body[:80]!r}")
     return Message(tool_calls=tuple(calls)) if calls else Message(malformed="a call without a name")

@@ -58,8 +58,8 @@ class _Guard:
         headers = Request(scope).headers
         refusal = self._judge(headers.get("host", ""), headers.get("origin"))
         if refusal is None and self._key and scope["path"] != "/health":
-            given = headers.get("authorization", "").encode("latin-1").removeprefix(b"Bearer ")
-            if not hmac.compare_digest(given, self._key):
+            scheme, _, given = headers.get("authorization", "").encode("latin-1").partition(b" ")
+            if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self._key):
                 refusal = RequestError("the API key is missing or wrong", status=401, code="invalid_api_key")
         await (_spell(refusal) if refusal else self._app)(scope, receive, send)
 

@@ -139,12 +139,12 @@ class Desk:
         )  # fmt: skip
 
     def _open_job(self, asked: Asked) -> _Job:
-        known = self._memory.recall(asked)
         try:
+            known = self._memory.recall(asked)
             transcript = self._find_renderer(asked).start(choose_system(self._loaded, self.seat, asked.system))
             for turn in known.turns:
                 transcript.add_turn(turn)
-        except (TemplateError, TypeError, ValueError, VeriloopError) as error:
+        except (TemplateError, TypeError, ValueError, RecursionError, VeriloopError) as error:
             raise RequestError(
                 f"the model's chat template does not take this dialogue: {error}", param="messages"
             ) from None

@@ -211,11 +211,10 @@ def _read_call(call: _Call, place: int) -> ToolCall:
     try:
         arguments = json.loads(call.function.arguments or "{}", parse_constant=_refuse_constant)
         json.dumps(arguments, ensure_ascii=False).encode()
+        return ToolCall(id=call.id, name=call.function.name, arguments=arguments)
     except (ValueError, RecursionError):
-        arguments = None
-    if not isinstance(arguments, dict):
-        raise RequestError(f"messages.{place}.tool_calls: arguments are no JSON object in a string", param="messages")
-    return ToolCall(id=call.id, name=call.function.name, arguments=arguments)
+        said = f"messages.{place}.tool_calls: arguments are no JSON object in a string, or nest too deeply"
+        raise RequestError(said, param="messages") from None
 
 
 def _read_results(messages: Sequence[_Message], place: int, calls: Sequence[ToolCall]) -> tuple[ToolResult, ...]:
