@@ -12,7 +12,7 @@ import pytest
 
 from servers.served import HELLO, TOOL, Client, Told, serving
 from veriloop.serve import app
-from veriloop.serve.app import is_loopback
+from veriloop.serve.guard import is_loopback
 
 CALL = '<|call|>get_parcel {"tracking": "<V0>"}'
 
@@ -86,7 +86,7 @@ def test_a_stream_that_is_not_asked_to_count_does_not(told):
 def test_models_and_health(client: Client):
     status, found = client.send("/models")
     assert status == 200 and [entry["id"] for entry in found["data"]] == ["pico"]
-    assert found["data"][0]["max_model_len"] == client.running.desk.context == 1536
+    assert found["data"][0]["max_model_len"] == client.running.desk.context == 2048
     root = Client(client.running)
     root.url = client.url.removesuffix("/v1")
     assert root.send("/health") == (200, {"status": "ok", "busy": 0})

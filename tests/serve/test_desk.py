@@ -11,8 +11,10 @@ from servers.served import TOOL, Told, make_loaded
 from veriloop.core.errors import InputError
 from veriloop.core.message import Turn
 from veriloop.serve import desk as module
-from veriloop.serve.desk import Answer, Desk, Piece
-from veriloop.serve.request import Asked, RequestError
+from veriloop.serve.answer import Answer, Piece
+from veriloop.serve.desk import Desk
+from veriloop.serve.dialogue import RequestError
+from veriloop.serve.request import Asked
 
 HELLO = Turn(seat="user", content="I want to send parcel VP123 back to the sender.")
 CALL = '<|call|>get_parcel {"tracking": "<V0>"}'

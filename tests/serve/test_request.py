@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from veriloop.core.message import Seat
-from veriloop.serve.request import NEUTRAL, Asked, RequestError, read_request
+from veriloop.serve.dialogue import RequestError
+from veriloop.serve.request import NEUTRAL, Asked, read_request
 
 USER = {"role": "user", "content": "hello"}
 CALLS = {

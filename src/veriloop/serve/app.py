@@ -1,13 +1,9 @@
-"""The server's pages: who may ask, how much, and what becomes of whoever goes away."""
+"""The server's pages: what is answered, and what becomes of whoever goes away."""
 
 import asyncio
-import hmac
 import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
-from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -17,9 +13,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from veriloop.rollout.endpoint import write_call
-from veriloop.serve.desk import Answer, Desk, Piece
+from veriloop.serve.answer import Answer, Piece
+from veriloop.serve.desk import Desk
+from veriloop.serve.dialogue import RequestError
+from veriloop.serve.guard import Guard, write_refusal
 from veriloop.serve.reply import write_chunk, write_completion, write_count, write_error, write_event
-from veriloop.serve.request import Asked, RequestError, read_request
+from veriloop.serve.request import Asked, read_request
 
 BODY_BYTES = 8 * 2**20
 BODY_SECONDS = 30.0
@@ -36,40 +35,7 @@ def make_app(desk: Desk, model: str, *, key: str = "") -> ASGIApp:
         Route("/health", pages.tell_health),
     ]
     handlers: dict[Any, Any] = {RequestError: _refuse, HTTPException: _refuse_page}
-    return _Guard(Starlette(routes=routes, exception_handlers=handlers), key)
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host's name or address means this machine alone."""
-    with suppress(ValueError):
-        return ip_address(host.strip("[]")).is_loopback
-    return host.lower() == "localhost"
-
-
-class _Guard:
-    """Refuses who shows no key, or, where none is asked, who calls us by a name that a foreign page has given us."""
-
-    def __init__(self, app: ASGIApp, key: str) -> None:
-        self._app, self._key = app, key.encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
-        headers = Request(scope).headers
-        refusal = self._judge(headers.get("host", ""), headers.get("origin"))
-        if refusal is None and self._key and scope["path"] != "/health":
-            scheme, _, given = headers.get("authorization", "").encode("latin-1").partition(b" ")
-            if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self._key):
-                refusal = RequestError("the API key is missing or wrong", status=401, code="invalid_api_key")
-        await (_spell(refusal) if refusal else self._app)(scope, receive, send)
-
-    def _judge(self, host: str, origin: str | None) -> RequestError | None:
-        name = _host_of(f"//{host}")
-        if not self._key and not is_loopback(name):
-            return RequestError(f"requests for host {host[:100]!r} are not answered; use 127.0.0.1", status=403)
-        if origin is not None and _host_of(origin) != name and not is_loopback(_host_of(origin)):
-            return RequestError(f"pages of {origin[:100]!r} may not ask here", status=403)
-        return None
+    return Guard(Starlette(routes=routes, exception_handlers=handlers), key)
 
 
 class _Line:
@@ -192,21 +158,11 @@ async def _read_body(request: Request) -> bytes:
     return b"".join(parts)
 
 
-def _host_of(address: str) -> str:
-    with suppress(ValueError):
-        return urlsplit(address).hostname or ""
-    return ""
-
-
-def _spell(refusal: RequestError) -> JSONResponse:
-    return JSONResponse(write_error(refusal), refusal.status)
-
-
 async def _refuse(_: Request, refusal: RequestError) -> Response:
-    return _spell(refusal)
+    return write_refusal(refusal)
 
 
 async def _refuse_page(request: Request, error: HTTPException) -> Response:
     known = "POST /v1/chat/completions, GET /v1/models and GET /health"
     said = f"{request.method} {request.url.path[:100]}: {error.detail}; there are {known}"
-    return _spell(RequestError(said, status=error.status_code))
+    return write_refusal(RequestError(said, status=error.status_code))

@@ -1,51 +1,31 @@
 """One model, asked by many: a thread of its own writes the replies of all who wait side by side, a token at a time."""
 
 import itertools
-import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any
 
 from jinja2 import TemplateError
 
 from veriloop.core.base import canonical_json, derive_seed
 from veriloop.core.errors import VeriloopError
-from veriloop.core.message import Sampled, Seat, ToolCall, Usage
-from veriloop.local.chat import parse_reply
+from veriloop.core.message import Sampled, Seat, Usage
 from veriloop.local.model import LoadedModel
 from veriloop.local.player import Sampling, choose_system, make_renderer, make_sampler
 from veriloop.local.render import Renderer, Transcript
 from veriloop.local.sampler import Reply
+from veriloop.serve.answer import Answer, Piece, find_certain, read_answer
+from veriloop.serve.dialogue import RequestError
 from veriloop.serve.memory import Memory
-from veriloop.serve.request import Asked, RequestError
+from veriloop.serve.request import Asked
 
 QUEUE = 256
 """Replies under way or waiting at most; who comes later is asked to come again."""
 RENDERERS = 16
 """Sets of tools whose rendering is kept."""
-_CALL = re.compile(r"<tool_call>|<\|call\|>")
 _STOPPING = RequestError("the server is stopping", status=503)
 _PROBE = {"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object"}}}
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Text that a reply under way is sure to go on with."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole reply. malformed: why what the model wrote cannot be read, and is given as text."""
-
-    content: str
-    calls: tuple[ToolCall, ...]
-    finish: str
-    usage: Usage
-    malformed: str | None = None
 
 
 Tell = Callable[[Piece | Answer | RequestError], None]
@@ -191,29 +171,20 @@ class Desk:
             tell(event)
 
     def _tell_piece(self, job: _Job, ids: list[int], tell: Tell) -> None:
-        """Tell what is new up to the first sign that may open a call, and no half of a letter."""
-        text = self._decode(job, ids).lstrip().partition("<")[0].rstrip("\ufffd").rstrip()
+        text = find_certain(self._decode(job, ids))
         if text.startswith(job.said) and len(text) > len(job.said):
             tell(Piece(text[len(job.said) :]))
             job.said = text
 
     def _finish(self, job: _Job, reply: Reply) -> Answer:
-        text = self._decode(job, reply.ids if reply.cut else reply.ids[:-1]).strip()
+        text = self._decode(job, reply.ids if reply.cut else reply.ids[:-1])
         usage = Usage(prompt=job.prompt, completion=len(reply.ids), cached=reply.cached)
         if reply.cut:
-            return Answer(text, (), "length", usage)
-        read = parse_reply(text)
-        malformed = read.malformed
-        if read.tool_calls and not job.asked.tools:
-            malformed = "a tool is called, and the request offers none"
-        calls = () if malformed else read.tool_calls
-        # Ids that do not come twice in a dialogue.
-        calls = tuple(call.model_copy(update={"id": f"{call.id}_{job.known[:16]}"}) for call in calls)
-        content = _CALL.split(text)[0].strip() if calls else text
-        table: dict[str, Any] = job.transcript.codec.table()
-        sampled = Sampled(token_ids=tuple(reply.ids), logprobs=tuple(reply.logprobs), context=table)
-        self._memory.keep(job.known, content, calls, sampled)
-        return Answer(content, calls, "tool_calls" if calls else "stop", usage, malformed)
+            return Answer(text.strip(), (), "length", usage)
+        answer = read_answer(text, usage, mark=job.known[:16], offered=bool(job.asked.tools))
+        sampled = Sampled(token_ids=tuple(reply.ids), logprobs=tuple(reply.logprobs))
+        self._memory.keep(job.known, answer.content, answer.calls, sampled)
+        return answer
 
     def _decode(self, job: _Job, ids: list[int]) -> str:
         text = self._loaded.tokenizer.decode(ids, skip_special_tokens=False)

@@ -7,8 +7,8 @@ from typing import Any
 
 from veriloop.core.message import Usage
 from veriloop.rollout.endpoint import write_call
-from veriloop.serve.desk import Answer
-from veriloop.serve.request import RequestError
+from veriloop.serve.answer import Answer
+from veriloop.serve.dialogue import RequestError
 
 
 def write_completion(name: str, model: str, answer: Answer) -> dict[str, Any]:

@@ -11,8 +11,9 @@ import uvicorn
 
 from veriloop.core.errors import InputError
 from veriloop.local.model import load_model
-from veriloop.serve.app import is_loopback, make_app
+from veriloop.serve.app import make_app
 from veriloop.serve.desk import Desk
+from veriloop.serve.guard import is_loopback
 
 KEY = "VERILOOP_API_KEY"
 """The environment variable that holds what clients must show."""
