@@ -106,6 +106,29 @@ def _invent_phone(rng: random.Random) -> MockPhoneAttributes:
     return MockPhoneAttributes(battery_level=rng.randint(15, 98), **({"wifi_ssid": network, **wifi} if network else {}))
 
 
+def _fill_line(line_id: str) -> dict[str, Any]:
+    """Return what a line may have behind it: a change of plan and another SIM card, each for some."""
+    rng = random.Random(derive_seed("telecom past of a line", line_id))
+    return {
+        name: _past_day(rng) if rng.random() < 0.4 else None
+        for name in ("last_plan_change_date", "last_sim_replacement_date")
+    }
+
+
+def _fill_customer(customer_id: str) -> dict[str, Any]:
+    """Return what a customer may have behind them: an extension of a payment and credit out of goodwill, for some."""
+    rng = random.Random(derive_seed("telecom past of a customer", customer_id))
+    credit = rng.choice((0.0, 0.0, 5.0, 10.0, 12.5, 20.0, 25.0, 40.0))
+    return {
+        "last_extension_date": _past_day(rng) if rng.random() < 0.3 else None,
+        "goodwill_credit_used_this_year": credit,
+    }
+
+
+def _past_day(rng: random.Random) -> str:
+    return date(rng.choice((2023, 2024, 2025)), rng.randint(1, 2), rng.randint(1, 24)).isoformat()
+
+
 def _shuffle(ids: list[str]) -> list[str]:
     """Return the ids of a customer's lines in any order: that of the phone they call about is not always the first."""
     return random.Random(derive_seed("telecom lines", *ids)).sample(ids, len(ids))
@@ -174,6 +197,7 @@ class _World:
                     "line_ids": _shuffle([line.line_id for line in lines]),
                     "bill_ids": bills,
                     "created_at": datetime(rng.randint(2015, 2023), rng.randint(1, 12), 14, 9, 30),
+                    **_fill_customer(customer_id),
                 }
             )
         )  # fmt: skip
@@ -203,6 +227,7 @@ class _World:
                 "roaming_enabled": rng.random() < 0.5,
                 "contract_end_date": self._date(2024 if ended else 2026),
                 "suspension_start_date": self._date(2024) if status == "Suspended" else None,
+                **_fill_line(line_id),
             }
         )
         self._db.devices.append(device)

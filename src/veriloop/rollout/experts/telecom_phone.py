@@ -151,9 +151,14 @@ def _reset_apn() -> Talk:
 
 
 def _settle_debt(desk: Desk, line: dict[str, Any]) -> Talk:
-    """Have all overdue bills paid, one after the other; raises HandOverError where that would not help."""
+    """Have all overdue bills paid, one after the other; raises HandOverError where that would not help.
+
+    Alone, it looks at the line once more: what is decided on then was read last, which is easier to learn from.
+    """
     customer_id = desk.customer["customer_id"]
     bills = json.loads((yield call("get_bills_for_customer", customer_id=customer_id)))
+    if desk.alone:
+        line = json.loads((yield call("get_details_by_id", id=line["line_id"])))
     if desk.is_past(line["contract_end_date"]):
         raise HandOverError("The line's contract has ended.")
     if desk.alone and not _LEAVE.search(desk.said):
@@ -200,6 +205,8 @@ def _restore_data(desk: Desk, line: dict[str, Any]) -> Talk:
     """Get mobile data going, at whatever speed."""
     yield from _restore_service(desk, line)
     status = yield ask("check_network_status")
+    if "Mobile Data Enabled: No" in status:
+        yield ask("toggle_data")
     yield from _ask_place(desk)
     if _AWAY.search(desk.said):
         if "Data Roaming Enabled: No" in status:
@@ -207,8 +214,6 @@ def _restore_data(desk: Desk, line: dict[str, Any]) -> Talk:
         ids = {"customer_id": desk.customer["customer_id"], "line_id": line["line_id"]}
         if not json.loads((yield call("get_details_by_id", id=line["line_id"])))["roaming_enabled"]:
             yield call("enable_roaming", **ids)
-    if "Mobile Data Enabled: No" in status:
-        yield ask("toggle_data")
     yield from _refuel(desk, line)
 
 
