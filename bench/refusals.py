@@ -1,4 +1,4 @@
-"""How checkers judge what people who did not know their words had agents say: refusals, and what is none.
+"""How checkers judge what writers who had not seen their words had agents say: refusals, and what is none.
 
 python bench/refusals.py [--show]
 

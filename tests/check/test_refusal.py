@@ -209,7 +209,7 @@ def judge_wordings(name, monkeypatch):
 
 
 @pytest.mark.parametrize(("name", "right", "wrong"), [("mended_by", 305, 280), ("blind", 150, 136)])
-def test_wordings_of_people_who_did_not_know_the_phrases(monkeypatch, name, right, wrong):
+def test_wordings_of_writers_who_had_not_seen_the_words(monkeypatch, name, right, wrong):
     passed, rights, failed, wrongs = judge_wordings(name, monkeypatch)
     assert (rights, wrongs) == ((320, 320) if name == "mended_by" else (160, 160))
     assert passed >= right

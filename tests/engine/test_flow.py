@@ -262,21 +262,22 @@ def test_requests_of_what_was_begun_first_go_first():
     assert TURN.get() == 0
 
 
+def take_three(log, name):
+    for number in range(3):
+        log.append(f"{name}{number}")
+        yield
+    return name
+
+
 def test_answers_are_seen_to_between_the_steps_of_work():
     log = []
-
-    def work(name):
-        for number in range(3):
-            log.append(f"{name}{number}")
-            yield
-        return name
 
     async def answer():
         await asyncio.sleep(0)
         log.append("answer")
 
     async def run():
-        return await asyncio.gather(run_steps(work("a")), run_steps(work("b")), answer())
+        return await asyncio.gather(run_steps(take_three(log, "a")), run_steps(take_three(log, "b")), answer())
 
     assert asyncio.run(run())[:2] == ["a", "b"]
     assert log.index("answer") < log.index("a2") and log.index("b0") < log.index("a1")
@@ -285,17 +286,11 @@ def test_answers_are_seen_to_between_the_steps_of_work():
 def test_of_items_under_way_one_is_on_the_processor_and_answers_are_seen_to_all_the_same():
     log = []
 
-    def work(name):
-        for number in range(3):
-            log.append(f"{name}{number}")
-            yield
-        return name
-
     async def item(name):
         if name == "c":
             await asyncio.sleep(0)
             log.append("answer")
-        return await run_steps(work(name))
+        return await run_steps(take_three(log, name))
 
     left = iter("abc")
     with closing(run_in_order(lambda: item(name) if (name := next(left, None)) else None, 3)) as made:

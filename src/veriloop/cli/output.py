@@ -27,9 +27,13 @@ class Result:
 
 def write_result(result: Result, *, as_json: bool) -> None:
     """Print a result on stdout: one JSON object on one line, or the text; of processes that train together one does."""
-    if os.environ.get("RANK", "0") != "0":
-        return
-    print(json.dumps(result.data, ensure_ascii=False) if as_json else result.text, flush=result.then is not None)
+    if _is_first():
+        print(json.dumps(result.data, ensure_ascii=False) if as_json else result.text, flush=result.then is not None)
+
+
+def _is_first() -> bool:
+    """Return whether this process speaks for all that train together, as torch's launchers number them."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def write_error(message: str) -> None:
@@ -49,7 +53,7 @@ def show_progress(label: str) -> Iterator[Callable[..., None]]:
 
     what: the part of the work that is counted, where it is not the whole.
     """
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or not _is_first():
         yield lambda _done, _total, _what="": None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from veriloop.cli.output import Result, show_progress
 from veriloop.core.extra import needs_extra
+from veriloop.train.objective import Objective
 
 
 @Parameter(name="*")
@@ -26,7 +27,7 @@ class Practice:
     """Constant learning rate."""
     kl: Annotated[float, Parameter(validator=Number(gte=0))] = 0.0
     """Weight of the divergence from the agent as it was; holds what the reward says nothing about."""
-    loss: Literal["dapo", "dr_grpo", "gspo"] = "dapo"
+    loss: Objective = "dapo"
     """How tokens count: each the same in its step, each the same always, or each trajectory the same."""
     filtering: Annotated[bool, Parameter(negative="--no-filtering")] = True
     """Replace groups that carry no signal; `--no-filtering` is for ablations."""

@@ -6,6 +6,7 @@ four are measured on tasks over databases never seen in training, with the same 
 """
 
 import shutil
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -67,29 +68,49 @@ class RlAblation(Frozen):
 def ablate_rl(
     domain: str, seeds: int, out: Path, *, config: RlAblation, workers: int = 2, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """Do the steps of all seeds, `workers` at a time, and return the table.
+    """Do the steps of all seeds, `workers` at a time, and return the table; see `ablate_from_sft`."""
+    labs = {seed: RlLab(domain, seed, out / f"seed-{seed}", config) for seed in range(seeds)}
+    return ablate_from_sft(labs, domain, out, config, workers=workers, progress=progress)
+
+
+def ablate_from_sft(
+    labs: Mapping[int, "RlLab"],
+    domain: str,
+    out: Path,
+    config: RlAblation,
+    *,
+    workers: int,
+    progress: Progress | None,
+) -> dict[str, Any]:
+    """Do the steps of the labs of all seeds, whose arms are compared with fine-tuning alone.
 
     Every finished step is a file in `out`; a run that was stopped does not repeat it.
     """
+    lab = next(iter(labs.values()))
     check_scope(load_domain(domain), config.scope)
-    claim_folder(out, "rl", domain, config)
-    labs = {seed: RlLab(domain, seed, out / f"seed-{seed}", config) for seed in range(seeds)}
+    claim_folder(out, lab.what, domain, config)
     with open_pool(workers) as pool:
         do_steps(labs, pool, workers, progress)
-    rows = [{"seed": seed, **lab.compare()} for seed, lab in labs.items()]
     result = {
-        "what": "rl", "table": rows, "arms": list(ARMS), "base": BASE, "domain": domain,
+        "what": lab.what,
+        "table": [{"seed": seed, **lab.compare()} for seed, lab in labs.items()],
+        "arms": list(lab.arms),
+        "base": BASE,
+        "domain": domain,
         "config": config.model_dump(mode="json"),
-    }  # fmt: skip
+    }
     write_json(out / "table.json", result)
     return result
 
 
 class RlLab(Lab):
-    """One seed of `ablate rl`.
+    """One seed of `ablate rl`. what: the ablation's name. arms: the agents that are measured.
 
     Tasks come before all training: a scope that offers too few of them is found out in the first minutes.
     """
+
+    what: ClassVar[str] = "rl"
+    arms: ClassVar[tuple[str, ...]] = ARMS
 
     needs: ClassVar = {
         "train-tasks": (),
@@ -122,7 +143,7 @@ class RlLab(Lab):
     def compare(self) -> dict[str, Any]:
         """Return this seed's row of the table, once all is done."""
         results = {step: self.read(step) for step in self.needs}
-        row = compare_arms({arm: results[f"eval-{arm}"] for arm in ARMS}, BASE, seed=self.seed)
+        row = compare_arms({arm: results[f"eval-{arm}"] for arm in self.arms}, BASE, seed=self.seed)
         row["sft_stopped_at_minimum"] = results["sft"]["metrics"]["stopped_at_minimum"]
         row["seconds"] = {name: found["seconds"] for name, found in results.items() if "seconds" in found}
         return row

@@ -16,13 +16,10 @@ from veriloop.core.extra import needs_extra
 from veriloop.core.trace import Trace
 from veriloop.domains.registry import load_domain
 from veriloop.domains.task import Task
-from veriloop.engine.plan import check_scope
 from veriloop.pipeline.ablation.lab import Work
-from veriloop.pipeline.ablation.queue import Progress, claim_folder, do_steps
-from veriloop.pipeline.ablation.rl import RlAblation, RlLab
-from veriloop.pipeline.ablation.table import compare_arms
+from veriloop.pipeline.ablation.queue import Progress
+from veriloop.pipeline.ablation.rl import BASE, RlAblation, RlLab, ablate_from_sft
 from veriloop.pipeline.training import train_rl_on_run, train_sft_on_run
-from veriloop.pipeline.worker import open_pool
 from veriloop.rollout.driver import play_batch
 from veriloop.rollout.episode import Episode
 from veriloop.rollout.faulty import FaultyUser
@@ -30,12 +27,11 @@ from veriloop.rollout.player import Player
 from veriloop.rollout.quality import measure_user
 from veriloop.rollout.scripted import ScriptedUser
 from veriloop.store.artefact import read_tasks
-from veriloop.store.file import write_json
 
 with needs_extra("train"):
     from veriloop.local.player import LocalPlayer
 
-BASE, TRAINED, EARLY, SCRIPTED = "sft", "trained", "early", "scripted"
+TRAINED, EARLY, SCRIPTED = "trained", "early", "scripted"
 FOLDERS = {TRAINED: "user", EARLY: "early-user"}
 """Trained users, by name: their models' folders and steps."""
 DOSES = {f"{fault}-{rate:g}": (fault, rate) for fault in ("leak", "contradict", "stop") for rate in (0.25, 0.5)}
@@ -53,24 +49,16 @@ class UserAblation(RlAblation):
 def ablate_user(
     domain: str, seeds: int, out: Path, *, config: UserAblation, workers: int = 2, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """Do the steps of all seeds, `workers` at a time, and return the table; see `ablate_rl`."""
-    check_scope(load_domain(domain), config.scope)
-    claim_folder(out, "user", domain, config)
+    """Do the steps of all seeds, `workers` at a time, and return the table; see `ablate_from_sft`."""
     labs = {seed: UserLab(domain, seed, out / f"seed-{seed}", config) for seed in range(seeds)}
-    with open_pool(workers) as pool:
-        do_steps(labs, pool, workers, progress)
-    rows = [{"seed": seed, **lab.compare()} for seed, lab in labs.items()]
-    result = {
-        "what": "user", "table": rows, "arms": list(ARMS), "base": BASE, "domain": domain,
-        "config": config.model_dump(mode="json"),
-    }  # fmt: skip
-    write_json(out / "table.json", result)
-    return result
+    return ablate_from_sft(labs, domain, out, config, workers=workers, progress=progress)
 
 
 class UserLab(RlLab):
     """One seed of `ablate user`. A step named after a user is practice with it, `health-` its own measurement."""
 
+    what = "user"
+    arms = ARMS
     needs: ClassVar = {
         "train-tasks": (),
         "test-tasks": (),
@@ -100,11 +88,8 @@ class UserLab(RlLab):
 
     def compare(self) -> dict[str, Any]:
         """Return this seed's row of the table, once all is done."""
-        row = compare_arms({arm: self.read(f"eval-{arm}") for arm in ARMS}, BASE, seed=self.seed)
+        row = super().compare()
         row["health"] = {user: self.read(f"health-{user}") for user in USERS}
-        row["sft_stopped_at_minimum"] = self.read("sft")["metrics"]["stopped_at_minimum"]
-        results = {step: self.read(step) for step in self.needs}
-        row["seconds"] = {name: found["seconds"] for name, found in results.items() if "seconds" in found}
         return row
 
     def _tune_early_user(self) -> dict[str, Any]:
